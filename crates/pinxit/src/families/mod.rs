@@ -1,0 +1,72 @@
+//! The registry: every family that Pinxit has, one row each.
+//!
+//! To add a family, write `families/x.rs` with a `FAMILY`, add `mod x;` and one row here. The
+//! command line, its help, the README's table and the contract tests follow from the row.
+
+use burn::tensor::Device;
+
+use crate::checkpoint::Snapshot;
+use crate::data::ImageShape;
+use crate::error::{Error, Result};
+use crate::knobs::Knob;
+use crate::model::{Learner, Model};
+use crate::recipe::Recipe;
+
+/// What training one picture costs, for the estimates before a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
+pub struct Cost {
+    /// Trainable values.
+    pub parameters: u64,
+    /// Multiply-adds of one forward pass for one picture.
+    pub forward_macs: u64,
+    /// Bytes that the forward pass of one picture keeps for the backward pass.
+    pub activation_bytes: u64,
+}
+
+/// A kind of generator: how it is called, set, trained and loaded.
+pub struct Family {
+    /// As typed after `--family`.
+    pub name: &'static str,
+    /// One sentence for a newcomer.
+    pub about: &'static str,
+    /// Authors, year and title of the paper.
+    pub paper: &'static str,
+    /// Keys of the recipe's `[model]` table.
+    pub model_knobs: &'static [Knob],
+    /// Keys of the recipe's `[sample]` table, and so the sampling flags that it has a use for.
+    pub sample_knobs: &'static [Knob],
+    /// Fills in what the recipe leaves open (`model` and `sample` tables, learning rate), from the
+    /// shape and number of the pictures; refuses what can't work. Idempotent.
+    pub resolve: fn(&mut Recipe, &DataFacts) -> Result<()>,
+    /// What a resolved recipe costs.
+    pub cost: fn(&Recipe, &DataFacts) -> Result<Cost>,
+    /// A learner with fresh weights, for a resolved recipe.
+    pub learner: fn(&Recipe, &DataFacts, &Device) -> Result<Box<dyn Learner>>,
+    /// The trained model in a checkpoint of a resolved recipe.
+    pub model: fn(&Recipe, &DataFacts, &Snapshot, &Device) -> Result<Box<dyn Model>>,
+}
+
+/// What a family must know of the pictures.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct DataFacts {
+    /// Shape of the pictures after decoding.
+    pub shape: ImageShape,
+    /// Names of the classes; empty if there are none.
+    pub classes: Vec<String>,
+    /// Number of training pictures.
+    pub count: usize,
+}
+
+/// Every family.
+pub static FAMILIES: &[&Family] = &[];
+
+/// The family called `name`.
+///
+/// # Errors
+/// [`Error::Config`] with the names that exist.
+pub fn find(name: &str) -> Result<&'static Family> {
+    FAMILIES.iter().copied().find(|family| family.name == name).ok_or_else(|| {
+        let names: Vec<_> = FAMILIES.iter().map(|family| family.name).collect();
+        Error::config(format!("there is no family \"{name}\"; the families are: {}", names.join(", ")))
+    })
+}

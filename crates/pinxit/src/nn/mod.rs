@@ -1,0 +1,1 @@
+//! Layers that the field knows by name, the only module that calls `pinxit-kernels`.

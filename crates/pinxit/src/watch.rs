@@ -1,0 +1,30 @@
+//! How long work shows itself and is stopped: the library never prints.
+
+/// Sees the progress of long work and may stop it.
+///
+/// Every long function of this crate takes a `&mut dyn Watch`, calls [`Watch::progress`] as it
+/// goes and returns [`Error::Interrupted`](crate::Error::Interrupted) soon after
+/// [`Watch::stopped`] turns true.
+pub trait Watch {
+    /// `done` of `total` units of `task` are finished; `task` is a short phrase such as
+    /// "reading pictures". Called often: a watcher decides what to show.
+    fn progress(&mut self, task: &str, done: u64, total: u64) {
+        let _ = (task, done, total);
+    }
+
+    /// Something that the user should know, one line, at once.
+    fn notice(&mut self, message: &str) {
+        let _ = message;
+    }
+
+    /// Whether to stop.
+    fn stopped(&self) -> bool {
+        false
+    }
+}
+
+/// A watcher that looks away.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Unwatched;
+
+impl Watch for Unwatched {}

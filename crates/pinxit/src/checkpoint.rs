@@ -1,6 +1,17 @@
 //! Checkpoints: named tensors and a few strings in one safetensors file.
+//!
+//! A file is written beside its final name, synced and renamed, so that a reader sees all of it or
+//! none. Notes (recipe, step, what the trainer remembers) are one JSON string in the header, and
+//! equal snapshots make equal bytes.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File};
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, View, serialize_to_file};
+
+use crate::error::{Error, Result};
 
 /// A tensor on its way to or from a file, f32 in row-major order.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,4 +30,183 @@ pub struct Snapshot {
     pub tensors: BTreeMap<String, Array>,
     /// Strings by name: the recipe, the step, what the trainer must remember.
     pub notes: BTreeMap<String, String>,
+}
+
+/// The key of the file header under which the notes stand.
+const NOTES: &str = "pinxit";
+
+impl Snapshot {
+    /// The tensors whose names begin with `prefix`, under the rest of their names.
+    pub fn part(&self, prefix: &str) -> BTreeMap<String, Array> {
+        let named = self.tensors.iter();
+        named
+            .filter_map(|(name, array)| Some((name.strip_prefix(prefix)?.to_string(), array.clone())))
+            .collect()
+    }
+
+    /// Adds `tensors` under `prefix`.
+    pub fn add_part(&mut self, prefix: &str, tensors: BTreeMap<String, Array>) {
+        self.tensors.extend(tensors.into_iter().map(|(name, array)| (format!("{prefix}{name}"), array)));
+    }
+
+    /// Writes the file at `path`, whole or not at all.
+    ///
+    /// # Errors
+    /// If the disk refuses (full, read-only); a file that stood at `path` is then untouched.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let notes = serde_json::to_string(&self.notes)
+            .map_err(|e| Error::checkpoint(path, format!("the notes have no JSON form: {e}")))?;
+        let header = HashMap::from([(NOTES.to_string(), notes)]);
+        write_whole(path, |temporary| {
+            serialize_to_file(&self.tensors, Some(header), temporary)
+                .map_err(|e| Error::checkpoint(path, format!("writing the checkpoint failed: {e}")))
+        })
+    }
+
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] for a file that is cut off, is no safetensors file, wasn't written by
+    /// Pinxit or holds anything but f32.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = fs::read(path).map_err(Error::io(path, "reading the checkpoint"))?;
+        let damaged = |e: &dyn std::fmt::Display| {
+            Error::checkpoint(path, format!("the checkpoint is damaged or no safetensors file ({e})"))
+        };
+        let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(&e))?;
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(&e))?;
+        let notes = header
+            .metadata()
+            .as_ref()
+            .and_then(|strings| strings.get(NOTES))
+            .ok_or_else(|| Error::checkpoint(path, "a safetensors file, but no checkpoint of Pinxit"))?;
+        let notes = serde_json::from_str(notes).map_err(|e| damaged(&e))?;
+        let mut tensors = BTreeMap::new();
+        for (name, view) in file.iter() {
+            if view.dtype() != Dtype::F32 {
+                return Err(Error::checkpoint(path, format!("tensor {name} is {:?}, not F32", view.dtype())));
+            }
+            let (words, _) = view.data().as_chunks::<4>();
+            let values = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
+            tensors.insert(name.to_string(), Array { shape: view.shape().to_vec(), values });
+        }
+        Ok(Self { tensors, notes })
+    }
+
+    /// The note called `name`.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] at `path` if it is missing.
+    pub fn note(&self, name: &str, path: &Path) -> Result<&str> {
+        let note = self.notes.get(name).map(String::as_str);
+        note.ok_or_else(|| Error::checkpoint(path, format!("the checkpoint lacks its note \"{name}\"")))
+    }
+}
+
+impl View for &Array {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        self.values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    }
+
+    fn data_len(&self) -> usize {
+        self.values.len() * size_of::<f32>()
+    }
+}
+
+/// Makes the file at `path` appear whole or not at all: `write` fills a temporary file beside it,
+/// which is synced and renamed, and then the folder is synced, so that even a power cut leaves the
+/// old file or the new one.
+///
+/// # Errors
+/// What `write` returns, or the system's refusal; the temporary file is removed.
+pub fn write_whole(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let temporary = folder.join(format!(".{name}.{}.tmp", std::process::id()));
+    let finish = || {
+        write(&temporary)?;
+        let file = File::options().write(true).open(&temporary).map_err(Error::io(path, "writing"))?;
+        file.sync_all().map_err(Error::io(path, "writing to the disk"))?;
+        fs::rename(&temporary, path).map_err(Error::io(path, "putting the file in its place"))?;
+        sync_folder(folder)
+    };
+    finish().inspect_err(|_| {
+        let _ = fs::remove_file(&temporary); // the first error is the one to tell
+    })
+}
+
+/// Makes renames and new names in `folder` last through a power cut.
+///
+/// # Errors
+/// The system's refusal.
+pub fn sync_folder(folder: &Path) -> Result<()> {
+    if cfg!(unix) {
+        let handle = File::open(folder).map_err(Error::io(folder, "opening the folder"))?;
+        handle.sync_all().map_err(Error::io(folder, "writing the folder to the disk"))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn snapshot() -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        for (name, n) in [("model/b", 6), ("model/a", 2), ("adam/a", 0)] {
+            let values = (0..n).map(|i| i as f32 * 0.1 - 0.3).collect();
+            snapshot.tensors.insert(name.into(), Array { shape: vec![n / 2, 2], values });
+        }
+        for i in 0..20 {
+            snapshot.notes.insert(format!("note {i}"), format!("line\n\"{i}\""));
+        }
+        snapshot
+    }
+
+    #[test]
+    fn comes_back_as_it_was_and_equal_snapshots_are_equal_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, two) = (folder.path().join("1"), folder.path().join("2"));
+        snapshot().write(&one).unwrap();
+        snapshot().write(&two).unwrap();
+        assert_eq!(Snapshot::read(&one).unwrap(), snapshot());
+        assert_eq!(fs::read(&one).unwrap(), fs::read(&two).unwrap());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "no temporary file stays");
+    }
+
+    #[test]
+    fn every_truncation_is_an_error_that_names_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("half.safetensors");
+        snapshot().write(&path).unwrap();
+        let whole = fs::read(&path).unwrap();
+        for length in 0..whole.len() {
+            fs::write(&path, &whole[..length]).unwrap();
+            let message = Snapshot::read(&path).unwrap_err().to_string();
+            assert!(message.contains("half.safetensors"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kept");
+        fs::write(&path, "old").unwrap();
+        let failed = write_whole(&path, |temporary| {
+            fs::write(temporary, "ne").unwrap();
+            Err(Error::config("disk full"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 }

@@ -8,16 +8,19 @@
 
 pub mod checkpoint;
 pub mod data;
+pub mod device;
 pub mod diffusion;
 pub mod error;
 pub mod families;
 pub mod knobs;
 pub mod likelihood;
+pub mod machine;
 pub mod metrics;
 pub mod model;
 pub mod nn;
 pub mod recipe;
 pub mod rng;
+pub mod run;
 pub mod watch;
 
 pub use error::{Error, Result};

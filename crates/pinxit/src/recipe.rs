@@ -1,6 +1,12 @@
 //! A recipe: everything that a run depends on, as one TOML file.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::families;
+use crate::knobs::Knob;
 
 /// Family, data, model, training and sampling: enough to repeat a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +34,159 @@ pub struct Recipe {
 
 fn default_family() -> String {
     "flow".into()
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self {
+            about: String::new(),
+            family: default_family(),
+            data: DataRecipe::default(),
+            model: toml::Table::new(),
+            train: TrainRecipe::default(),
+            sample: toml::Table::new(),
+        }
+    }
+}
+
+/// A recipe that ships inside the program.
+#[derive(Debug, Clone, Copy)]
+pub struct BuiltinRecipe {
+    /// As typed after `--recipe`.
+    pub name: &'static str,
+    /// Its TOML text.
+    pub text: &'static str,
+}
+
+/// The recipes of the folder `recipes/`.
+pub static BUILTIN_RECIPES: &[BuiltinRecipe] =
+    &[BuiltinRecipe { name: "demo", text: include_str!("../../../recipes/demo.toml") }];
+
+/// The recipe in the file at `name`, or the shipped one called `name`.
+///
+/// # Errors
+/// If there is neither, or it doesn't read as a recipe.
+pub fn load(name: &str) -> Result<Recipe> {
+    if let Some(builtin) = BUILTIN_RECIPES.iter().find(|recipe| recipe.name == name) {
+        return Recipe::from_toml(builtin.text, name);
+    }
+    let path = Path::new(name);
+    if !path.exists() {
+        let names: Vec<_> = BUILTIN_RECIPES.iter().map(|recipe| recipe.name).collect();
+        return Err(Error::config(format!(
+            "there is no recipe file \"{name}\" and no shipped recipe of that name; shipped are: {}",
+            names.join(", ")
+        )));
+    }
+    let text = std::fs::read_to_string(path).map_err(Error::io(path, "reading the recipe"))?;
+    Recipe::from_toml(&text, name)
+}
+
+impl Recipe {
+    /// Reads a recipe; `origin` (a path or name) goes into errors.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with the line for anything that isn't a recipe, unknown keys included.
+    pub fn from_toml(text: &str, origin: &str) -> Result<Self> {
+        let recipe: Self =
+            toml::from_str(text).map_err(|e| Error::config(format!("recipe {origin}: {}", e.to_string().trim_end())))?;
+        recipe.check_keys().map_err(|e| Error::config(format!("recipe {origin}: {e}")))?;
+        Ok(recipe)
+    }
+
+    /// The recipe as TOML, every setting written out.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if a value has no TOML form (an integer over 63 bits).
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(self).map_err(|e| Error::config(format!("the recipe has no TOML form: {e}")))
+    }
+
+    /// Changes one setting: `set("train.lr", "3e-4")`. The value is read as TOML, and as a plain
+    /// string if it isn't TOML.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for an unknown key, naming the nearest known ones, or a value of the wrong kind.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        let value = toml::from_str::<toml::Table>(&format!("value = {value}"))
+            .ok()
+            .and_then(|mut table| table.remove("value"))
+            .unwrap_or_else(|| toml::Value::String(value.into()));
+        let unknown = || {
+            let known = self.keys().unwrap_or_default();
+            Error::config(format!("there is no setting \"{key}\"; {}", nearest(key, &known)))
+        };
+        let mut whole = toml::Table::try_from(&*self).map_err(|e| Error::config(e.to_string()))?;
+        match key.split_once('.') {
+            None if matches!(key, "family" | "about") => {
+                whole.insert(key.into(), value);
+            }
+            Some((table, name)) if self.keys()?.iter().any(|known| known == key) => {
+                let table = whole.entry(table).or_insert_with(|| toml::Table::new().into());
+                table.as_table_mut().ok_or_else(unknown)?.insert(name.into(), value);
+            }
+            _ => return Err(unknown()),
+        }
+        *self = toml::Value::Table(whole)
+            .try_into()
+            .map_err(|e: toml::de::Error| Error::config(format!("setting {key}: {}", e.message())))?;
+        Ok(())
+    }
+
+    /// Every key that [`set`](Self::set) takes for this recipe's family, as `table.name`.
+    ///
+    /// # Errors
+    /// If there is no such family.
+    pub fn keys(&self) -> Result<Vec<String>> {
+        let keys = self.tables()?.into_iter().flat_map(|(table, knobs)| {
+            knobs.iter().map(move |knob| format!("{table}.{}", knob.name))
+        });
+        Ok(keys.chain(["family".into(), "about".into()]).collect())
+    }
+
+    /// The tables of a recipe of this family with their knobs.
+    ///
+    /// # Errors
+    /// If there is no such family.
+    pub fn tables(&self) -> Result<[(&'static str, &'static [Knob]); 4]> {
+        let family = families::find(&self.family)?;
+        Ok([
+            ("data", DataRecipe::KNOBS),
+            ("train", TrainRecipe::KNOBS),
+            ("model", family.model_knobs),
+            ("sample", family.sample_knobs),
+        ])
+    }
+
+    /// Refuses keys in `[model]` and `[sample]` that the family doesn't know.
+    fn check_keys(&self) -> Result<()> {
+        for ((name, knobs), table) in self.tables()?.into_iter().skip(2).zip([&self.model, &self.sample]) {
+            for key in table.keys() {
+                if !knobs.iter().any(|knob| knob.name == key) {
+                    let known: Vec<String> = knobs.iter().map(|knob| knob.name.into()).collect();
+                    return Err(Error::config(format!(
+                        "[{name}] has no setting \"{key}\" in family {}; {}",
+                        self.family,
+                        nearest(key, &known)
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// "did you mean ...?" with the known names nearest to `name`.
+fn nearest(name: &str, known: &[String]) -> String {
+    let mut ranked: Vec<(f64, &String)> =
+        known.iter().map(|candidate| (strsim::jaro_winkler(name, candidate), candidate)).collect();
+    ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let best: Vec<&str> =
+        ranked.iter().take(3).filter(|(score, _)| *score > 0.7).map(|(_, name)| name.as_str()).collect();
+    match best.as_slice() {
+        [] => format!("known are: {}", known.join(", ")),
+        near => format!("did you mean {}?", near.join(", ")),
+    }
 }
 
 /// How a picture of another aspect ratio is brought to the size.

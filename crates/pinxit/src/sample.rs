@@ -1,0 +1,228 @@
+//! Seeds to pictures: from a run's folder to a stream of images.
+
+use burn::tensor::{Device, Tensor};
+
+use crate::data::ImageShape;
+use crate::error::{Error, Result};
+use crate::families::{self, DataFacts, Family};
+use crate::model::{Generate, Model, Request};
+use crate::recipe::Recipe;
+use crate::rng::{Purpose, Rng};
+use crate::run::Run;
+use crate::watch::Watch;
+
+/// Pictures worked on at once. What a picture looks like doesn't depend on it.
+const CHUNK: usize = 64;
+
+/// A run's trained model with what it was trained by.
+pub struct Trained {
+    /// The model with averaged weights.
+    pub model: Box<dyn Model>,
+    /// Its row of the registry.
+    pub family: &'static Family,
+    /// The resolved recipe.
+    pub recipe: Recipe,
+    /// What the pictures were like.
+    pub facts: DataFacts,
+    /// Steps that it was trained for.
+    pub step: u32,
+}
+
+impl Trained {
+    /// The model of a run's newest checkpoint, or of the one at `step`.
+    ///
+    /// # Errors
+    /// If there is no checkpoint yet, or it is damaged or doesn't fit its recipe.
+    pub fn open(run: &Run, step: Option<u32>, device: &Device) -> Result<Self> {
+        let Some((step, snapshot)) = run.read_checkpoint(step)? else {
+            return Err(Error::checkpoint(
+                run.folder(),
+                format!("the run has no checkpoint yet; go on with it: pinxit train --resume {}", run.folder().display()),
+            ));
+        };
+        let path = run.checkpoint_path(step);
+        let recipe = Recipe::from_toml(snapshot.note("recipe", &path)?, &path.display().to_string())?;
+        let facts: DataFacts = serde_json::from_str(snapshot.note("facts", &path)?)
+            .map_err(|e| Error::checkpoint(&path, format!("its note \"facts\" can't be read: {e}")))?;
+        let family = families::find(&recipe.family)?;
+        let model = (family.model)(&recipe, &facts, &snapshot, device).map_err(|e| at(&path, e))?;
+        Ok(Self { model, family, recipe, facts, step })
+    }
+
+    /// The model's way to make pictures from seeds.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the family makes pictures from pictures only.
+    pub fn generator(&self) -> Result<&dyn Generate> {
+        self.model.generate().ok_or_else(|| {
+            Error::Unsupported(format!("{} makes pictures from pictures, not from seeds", self.family.name))
+        })
+    }
+}
+
+/// Says which file an error about weights came from.
+fn at(path: &std::path::Path, error: Error) -> Error {
+    match error {
+        Error::Config(message) => Error::checkpoint(path, message),
+        other => other,
+    }
+}
+
+/// What a user asks for, as typed.
+#[derive(Debug, Clone, Default)]
+pub struct SampleOptions {
+    /// Number of pictures; picture i has the seed `seed + i`.
+    pub count: usize,
+    /// Seed of the first picture.
+    pub seed: u64,
+    /// Name or number of a class; `None` draws a class for each picture from its seed.
+    pub class: Option<String>,
+    /// Sampling knobs that differ from the recipe's `[sample]` table.
+    pub knobs: toml::Table,
+}
+
+/// What is going to be made: as-typed options against the recipe and the family's knobs.
+#[derive(Debug, Clone)]
+pub struct SamplePlan {
+    /// Seeds, classes and every sampling knob.
+    pub request: Request,
+}
+
+impl SamplePlan {
+    /// Resolves `options` for a trained model.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a knob that the family has no use for, by name, or a class that the
+    /// model doesn't know.
+    pub fn new(trained: &Trained, options: &SampleOptions) -> Result<Self> {
+        let mut recipe = trained.recipe.clone();
+        for (name, value) in &options.knobs {
+            if !trained.family.sample_knobs.iter().any(|knob| knob.name == name) {
+                let known: Vec<_> = trained.family.sample_knobs.iter().map(|knob| knob.name).collect();
+                return Err(Error::config(format!(
+                    "{name} does not apply to {}; it takes: {}",
+                    trained.family.name,
+                    known.join(", ")
+                )));
+            }
+            recipe.set(&format!("sample.{name}"), &value.to_string())?;
+        }
+        let seeds: Vec<u64> = (0..options.count as u64).map(|i| options.seed.wrapping_add(i)).collect();
+        let names = trained.model.classes();
+        let classes = match &options.class {
+            None => seeds.iter().map(|&seed| drawn_class(seed, names.len())).collect::<Option<_>>().unwrap_or_default(),
+            Some(class) => vec![find_class(class, names)?; options.count],
+        };
+        Ok(Self { request: Request { seeds, classes, options: recipe.sample } })
+    }
+
+    /// Makes the pictures and hands each to `take` with its number, `[C, H, W]` in `[-1, 1]`.
+    ///
+    /// # Errors
+    /// What the model or `take` returns; [`Error::Interrupted`] when the watcher stops it.
+    pub fn paint(
+        &self,
+        trained: &Trained,
+        watch: &mut dyn Watch,
+        mut take: impl FnMut(usize, Tensor<3>) -> Result<()>,
+    ) -> Result<()> {
+        let Request { seeds, classes, options } = &self.request;
+        let generator = trained.generator()?;
+        for start in (0..seeds.len()).step_by(CHUNK) {
+            let end = (start + CHUNK).min(seeds.len());
+            let request = Request {
+                seeds: seeds[start..end].to_vec(),
+                classes: classes.get(start..end).map_or_else(Vec::new, <[u32]>::to_vec),
+                options: options.clone(),
+            };
+            let mut part = Part { watch, start: start as u64, len: (end - start) as u64, total: seeds.len() as u64 };
+            let images = generator.generate(&request, &mut part)?;
+            for (offset, image) in images.iter_dim(0).enumerate() {
+                take(start + offset, image.squeeze_dim(0))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The pictures as one tensor `[count, C, H, W]`, for as many as fit in memory.
+    ///
+    /// # Errors
+    /// As [`paint`](Self::paint).
+    pub fn paint_all(&self, trained: &Trained, watch: &mut dyn Watch) -> Result<Tensor<4>> {
+        let mut images = Vec::with_capacity(self.request.seeds.len());
+        self.paint(trained, watch, |_, image| {
+            images.push(image);
+            Ok(())
+        })?;
+        if images.is_empty() {
+            let ImageShape { channels, height, width } = trained.model.shape();
+            return Ok(Tensor::zeros([0, channels, height, width], &Device::flex()));
+        }
+        Ok(Tensor::stack(images, 0))
+    }
+}
+
+/// Counts the sampler steps of one chunk as a part of all pictures.
+struct Part<'a> {
+    watch: &'a mut dyn Watch,
+    start: u64,
+    len: u64,
+    total: u64,
+}
+
+impl Watch for Part<'_> {
+    fn progress(&mut self, _task: &str, done: u64, total: u64) {
+        let done = self.start + self.len * done / total.max(1);
+        self.watch.progress("painting", done, self.total);
+    }
+
+    fn notice(&mut self, message: &str) {
+        self.watch.notice(message);
+    }
+
+    fn stopped(&self) -> bool {
+        self.watch.stopped()
+    }
+}
+
+/// The class of a picture for which none was asked: uniform, from its own seed.
+fn drawn_class(seed: u64, classes: usize) -> Option<u32> {
+    (classes > 0).then(|| Rng::new(seed, Purpose::SampleClass, 0, 0).below(classes as u32))
+}
+
+/// The index of the class with this name, or with this number.
+fn find_class(class: &str, names: &[String]) -> Result<u32> {
+    let by_name = names.iter().position(|name| name == class);
+    let by_number = class.parse().ok().filter(|&number: &usize| number < names.len());
+    by_name.or(by_number).map(|index| index as u32).ok_or_else(|| {
+        Error::config(match names.len() {
+            0 => format!("the model knows no classes, so class \"{class}\" can't be asked for"),
+            1..=40 => format!("the model has no class \"{class}\"; its classes are: {}", names.join(", ")),
+            n => format!("the model has no class \"{class}\" among its {n} classes"),
+        })
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_is_found_by_name_before_number() {
+        let names = ["cat", "1", "dog"].map(String::from);
+        assert_eq!(find_class("dog", &names).unwrap(), 2);
+        assert_eq!(find_class("1", &names).unwrap(), 1);
+        assert_eq!(find_class("0", &names).unwrap(), 0);
+        assert!(find_class("3", &names).unwrap_err().to_string().contains("cat, 1, dog"));
+        assert!(find_class("cat", &[]).unwrap_err().to_string().contains("no classes"));
+    }
+
+    #[test]
+    fn a_drawn_class_depends_on_the_seed_alone_and_all_classes_occur() {
+        let drawn: Vec<u32> = (0..200).filter_map(|seed| drawn_class(seed, 5)).collect();
+        assert_eq!(drawn_class(7, 5), Some(drawn[7]));
+        assert!((0..5).all(|class| drawn.contains(&class)));
+        assert_eq!(drawn_class(7, 0), None);
+    }
+}

@@ -1,0 +1,384 @@
+//! The training loop: it knows learners, never a family.
+//!
+//! The run is a pure function of its resolved recipe and its pictures: every random number is keyed
+//! by seed and step, so a run that was killed and resumed equals one that never stopped, to the bit
+//! on the CPU. What a learner can't know lives here: the learning rate over time, checkpoints,
+//! sample sheets, records, and the rescue of a run whose loss broke.
+
+mod health;
+mod preflight;
+mod schedule;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use burn::tensor::Device;
+
+use crate::checkpoint::Snapshot;
+use crate::error::{Error, Result};
+use crate::image_io;
+use crate::model::{Learner, Losses, Request, Step};
+use crate::run::{Event, Measures, Record, Run};
+use crate::watch::Watch;
+
+use health::Health;
+pub use preflight::Preflight;
+use preflight::Prepared;
+
+/// How often a broken run is rescued before it is given up.
+const RESCUES: u32 = 5;
+/// Factor on the learning rate after each rescue.
+const BACKOFF: f64 = 0.5;
+
+/// Sees a run train.
+pub trait TrainWatch: Watch {
+    /// What is about to happen; called once.
+    fn preflight(&mut self, preflight: &Preflight) {
+        let _ = preflight;
+    }
+
+    /// A step is done.
+    fn step(&mut self, report: &StepReport<'_>) {
+        let _ = report;
+    }
+
+    /// Something happened that goes into the run's records.
+    fn event(&mut self, event: &Event) {
+        let _ = event;
+    }
+
+    /// A sheet of fixed-seed samples was written.
+    fn sheet(&mut self, step: u32, path: &Path) {
+        let _ = (step, path);
+    }
+}
+
+/// What the watcher is told after every step.
+#[derive(Debug, Clone, Copy)]
+pub struct StepReport<'a> {
+    /// Steps done.
+    pub step: u32,
+    /// Steps of the whole run.
+    pub steps: u32,
+    /// This step's losses.
+    pub losses: &'a Losses,
+    /// Seconds of this session so far.
+    pub seconds: f64,
+    /// Pictures a second, over this session.
+    pub images_per_second: f64,
+    /// Seconds left at this rate.
+    pub seconds_left: f64,
+}
+
+/// How a training session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// All steps are done.
+    Finished,
+    /// The watcher stopped it; a checkpoint of this step holds everything.
+    Stopped {
+        /// Steps done.
+        step: u32,
+    },
+}
+
+/// Trains a run from where it stands to its last step.
+///
+/// # Errors
+/// [`Error::Diverged`] when the loss breaks again and again; [`Error::Checkpoint`] if the run's
+/// checkpoint is damaged, its pictures have changed, or another process trains it;
+/// [`Error::Interrupted`] if it is stopped before the first step; errors of the recipe, the data
+/// and the disk.
+pub fn train(run: &Run, device: &Device, watch: &mut dyn TrainWatch) -> Result<Outcome> {
+    let _lock = run.lock()?;
+    let recipe = run.recipe()?;
+    let complete = recipe.train.steps.is_some() && recipe.train.checkpoint_every.is_some();
+    let begun = complete && !run.checkpoints()?.is_empty();
+    let prepared = preflight::prepare(recipe, device, !begun, watch)?;
+    run.write_recipe(&prepared.recipe)?;
+    watch.preflight(&prepared.preflight);
+    Session::begin(run, prepared, device, watch)?.work()
+}
+
+/// One process's part of a run.
+struct Session<'a> {
+    run: &'a Run,
+    device: &'a Device,
+    watch: &'a mut dyn TrainWatch,
+    prepared: Prepared,
+    learner: Box<dyn Learner>,
+    health: Health,
+    /// What rescues took off the learning rate.
+    backoff: f64,
+    rescues: u32,
+    /// Steps done.
+    step: u32,
+    meter: Meter,
+}
+
+impl<'a> Session<'a> {
+    /// A session at the run's newest checkpoint, or at its start.
+    fn begin(run: &'a Run, prepared: Prepared, device: &'a Device, watch: &'a mut dyn TrainWatch) -> Result<Self> {
+        let learner = prepared.learner(device)?;
+        let meter = Meter::new(0.0);
+        let health = Health::default();
+        let mut session =
+            Self { run, device, watch, prepared, learner, health, backoff: 1.0, rescues: 0, step: 0, meter };
+        if let Some((step, snapshot)) = run.read_checkpoint(None)? {
+            session.restore(step, &snapshot)?;
+        }
+        run.rewind_records(session.step)?;
+        let before = run.records()?.iter().rev().find_map(|record| match record {
+            Record::Measures(measures) => Some(measures.seconds),
+            Record::Event(_) => None,
+        });
+        session.meter = Meter::new(before.unwrap_or(0.0));
+        if session.step > 0 {
+            session.tell("resume", format!("going on from step {}", session.step))?;
+        }
+        Ok(session)
+    }
+
+    fn steps(&self) -> u32 {
+        self.prepared.recipe.train.steps.unwrap_or(0)
+    }
+
+    /// Whether something that is due every so many steps is due now.
+    fn is_due(&self, every: Option<u32>) -> bool {
+        self.step == self.steps() || every.is_some_and(|every| self.step.is_multiple_of(every))
+    }
+
+    fn work(mut self) -> Result<Outcome> {
+        if self.step == 0 {
+            self.paint_sheet()?;
+        }
+        while self.step < self.steps() {
+            if self.watch.stopped() {
+                self.save()?;
+                self.tell("stop", format!("stopped at step {} of {}", self.step, self.steps()))?;
+                return Ok(Outcome::Stopped { step: self.step });
+            }
+            self.learn()?;
+        }
+        Ok(Outcome::Finished)
+    }
+
+    /// One step and what is due after it.
+    fn learn(&mut self) -> Result<()> {
+        let train = &self.prepared.recipe.train;
+        let step = Step {
+            number: self.step,
+            seed: train.seed,
+            rate: schedule::rate(train, self.step, self.steps()) * self.backoff,
+            accumulate: train.accumulate,
+        };
+        let (log_every, sample_every, checkpoint_every) =
+            (train.log_every, train.sample_every, train.checkpoint_every);
+        let batch = self.prepared.loader.batch(self.step);
+        let losses = self.learner.step(&batch, &step)?;
+        if let Err(why) = self.health.judge(&losses) {
+            return self.rescue(&why);
+        }
+        self.step += 1;
+        self.meter.add(&losses, batch.len());
+        self.watch.step(&self.meter.report(self.step, self.steps(), &losses));
+        if self.is_due(Some(log_every)) {
+            self.run.record(&Record::Measures(self.meter.measures(self.step, step.rate)))?;
+        }
+        if self.is_due(sample_every) {
+            self.paint_sheet()?;
+        }
+        if self.is_due(checkpoint_every) {
+            self.save()?;
+            self.prune()?;
+        }
+        Ok(())
+    }
+
+    /// Goes back to the last good checkpoint and on at a lower rate.
+    fn rescue(&mut self, why: &str) -> Result<()> {
+        let broken = self.step;
+        if self.rescues == RESCUES {
+            let message = format!(
+                "{why}; went back {RESCUES} times to a good checkpoint and on at a lower rate, in vain. Start again \
+                 with a lower --set train.lr, a longer train.warmup or a smaller train.clip"
+            );
+            return Err(Error::Diverged { step: broken, message });
+        }
+        // Only checkpoints of the schedule count, so that a run that was stopped in between goes
+        // the same way as one that was not.
+        let every = self.prepared.recipe.train.checkpoint_every.unwrap_or(1);
+        let scheduled = self.run.checkpoints()?.into_iter().filter(|s| s.is_multiple_of(every) && *s <= broken);
+        let (backoff, rescues) = (self.backoff * BACKOFF, self.rescues + 1);
+        match scheduled.max() {
+            Some(step) => {
+                if let Some((step, snapshot)) = self.run.read_checkpoint(Some(step))? {
+                    self.restore(step, &snapshot)?;
+                }
+            }
+            None => {
+                self.learner = self.prepared.learner(self.device)?;
+                (self.step, self.health) = (0, Health::default());
+            }
+        }
+        (self.backoff, self.rescues) = (backoff, rescues);
+        for later in self.run.checkpoints()?.into_iter().filter(|&s| s > self.step) {
+            let path = self.run.checkpoint_path(later);
+            std::fs::remove_file(&path).map_err(Error::io(&path, "removing a checkpoint of the broken run"))?;
+        }
+        let message = format!("{why} at step {broken}: back to step {} and on at {backoff} of the learning rate", self.step);
+        self.tell("rollback", message)
+    }
+
+    fn tell(&mut self, event: &str, message: String) -> Result<()> {
+        let event = Event { step: self.step, event: event.into(), message };
+        self.watch.event(&event);
+        self.run.record(&Record::Event(event))
+    }
+
+    /// Pictures of fixed seeds, one column a class, so that progress can be seen at a glance.
+    fn paint_sheet(&mut self) -> Result<()> {
+        const ROWS: usize = 4;
+        let model = self.learner.model();
+        let Some(generator) = model.generate() else { return Ok(()) };
+        let columns = match model.classes().len() {
+            0 => 8,
+            classes => classes.min(10),
+        };
+        let count = ROWS * columns;
+        let classes = if model.classes().is_empty() { vec![] } else { (0..count).map(|i| (i % columns) as u32).collect() };
+        let request =
+            Request { seeds: (0..count as u64).collect(), classes, options: self.prepared.recipe.sample.clone() };
+        // A stop request is served by the loop, after the sheet: a sheet is short.
+        let images = generator.generate(&request, &mut crate::watch::Unwatched)?;
+        let path = self.run.sheet_path(self.step);
+        image_io::save_sheet(&path, &images, columns)?;
+        self.watch.sheet(self.step, &path);
+        Ok(())
+    }
+
+    fn save(&self) -> Result<()> {
+        let mut snapshot = Snapshot::default();
+        self.learner.save(&mut snapshot)?;
+        let path = self.run.checkpoint_path(self.step);
+        let json = |value: serde_json::Result<String>| value.map_err(|e| Error::checkpoint(&path, e.to_string()));
+        snapshot.notes.extend([
+            ("recipe".into(), self.prepared.recipe.to_toml()?),
+            ("facts".into(), json(serde_json::to_string(&self.prepared.facts))?),
+            ("data".into(), self.prepared.fingerprint.clone()),
+            ("health".into(), json(serde_json::to_string(&self.health))?),
+            ("backoff".into(), self.backoff.to_string()),
+            ("rescues".into(), self.rescues.to_string()),
+            ("pinxit".into(), env!("CARGO_PKG_VERSION").into()),
+        ]);
+        snapshot.write(&path)
+    }
+
+    fn restore(&mut self, step: u32, snapshot: &Snapshot) -> Result<()> {
+        let path = self.run.checkpoint_path(step);
+        let unreadable = |name: &str| Error::checkpoint(&path, format!("its note \"{name}\" can't be read"));
+        let now = &self.prepared.fingerprint;
+        let then = snapshot.note("data", &path)?;
+        if now != then {
+            return Err(Error::data(
+                &self.prepared.recipe.data.source,
+                format!(
+                    "the pictures have changed since the run began (then {then}, now {now}); bring them back, or \
+                     start a new run"
+                ),
+            ));
+        }
+        self.health =
+            serde_json::from_str(snapshot.note("health", &path)?).map_err(|_| unreadable("health"))?;
+        self.backoff = snapshot.note("backoff", &path)?.parse().map_err(|_| unreadable("backoff"))?;
+        self.rescues = snapshot.note("rescues", &path)?.parse().map_err(|_| unreadable("rescues"))?;
+        self.learner.load(snapshot).map_err(|e| match e {
+            Error::Config(message) => Error::checkpoint(&path, message),
+            other => other,
+        })?;
+        self.step = step;
+        Ok(())
+    }
+
+    /// Keeps the two newest checkpoints of the schedule and whatever is newer.
+    fn prune(&self) -> Result<()> {
+        let every = self.prepared.recipe.train.checkpoint_every.unwrap_or(1);
+        let steps = self.run.checkpoints()?;
+        let is_kept_by_schedule = |step: u32| step.is_multiple_of(every) || step == self.steps();
+        let scheduled: Vec<u32> = steps.iter().copied().filter(|&step| is_kept_by_schedule(step)).collect();
+        let oldest = scheduled.iter().rev().nth(1).copied().unwrap_or(0);
+        for step in steps.into_iter().filter(|&step| step < oldest || (!is_kept_by_schedule(step) && step < self.step)) {
+            let path = self.run.checkpoint_path(step);
+            std::fs::remove_file(&path).map_err(Error::io(&path, "removing an old checkpoint"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Means between two lines of the records, and speed.
+struct Meter {
+    begin: Instant,
+    /// Seconds of earlier sessions.
+    before: f64,
+    /// Steps and pictures of this session.
+    steps: u32,
+    images: usize,
+    line: Line,
+}
+
+/// Sums since the last line.
+struct Line {
+    begin: Instant,
+    images: usize,
+    steps: u32,
+    sums: BTreeMap<&'static str, f64>,
+}
+
+impl Line {
+    fn new() -> Self {
+        Self { begin: Instant::now(), images: 0, steps: 0, sums: BTreeMap::new() }
+    }
+}
+
+impl Meter {
+    fn new(before: f64) -> Self {
+        Self { begin: Instant::now(), before, steps: 0, images: 0, line: Line::new() }
+    }
+
+    fn add(&mut self, losses: &Losses, images: usize) {
+        self.steps += 1;
+        self.images += images;
+        self.line.steps += 1;
+        self.line.images += images;
+        for (name, value) in &losses.0 {
+            *self.line.sums.entry(name).or_default() += value;
+        }
+    }
+
+    fn report<'l>(&self, step: u32, steps: u32, losses: &'l Losses) -> StepReport<'l> {
+        let seconds = self.begin.elapsed().as_secs_f64();
+        StepReport {
+            step,
+            steps,
+            losses,
+            seconds,
+            images_per_second: self.images as f64 / seconds,
+            seconds_left: seconds / f64::from(self.steps.max(1)) * f64::from(steps - step),
+        }
+    }
+
+    /// The line that is due, after which a new one begins.
+    fn measures(&mut self, step: u32, rate: f64) -> Measures {
+        let line = std::mem::replace(&mut self.line, Line::new());
+        let values = line.sums.into_iter().map(|(name, sum)| (name.into(), sum / f64::from(line.steps.max(1))));
+        Measures {
+            step,
+            seconds: self.before + self.begin.elapsed().as_secs_f64(),
+            images_per_second: line.images as f64 / line.begin.elapsed().as_secs_f64().max(1e-9),
+            rate,
+            values: values.collect(),
+        }
+    }
+}

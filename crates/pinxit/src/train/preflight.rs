@@ -1,0 +1,234 @@
+//! What is settled before the first step: data, open settings of the recipe, estimates.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use burn::tensor::Device;
+
+use crate::data::{self, Dataset, Loader, ScanReport, Split};
+use crate::error::{Error, Result};
+use crate::families::{self, Cost, DataFacts, Family};
+use crate::machine::{self, Machine};
+use crate::model::{Learner, Step};
+use crate::recipe::Recipe;
+use crate::watch::Watch;
+
+/// Minutes to train for when a recipe says neither steps nor minutes.
+const DEFAULT_MINUTES: f64 = 20.0;
+/// Share of `minutes` kept for sample sheets and checkpoints.
+const RESERVE: f64 = 0.1;
+/// Seconds that measuring the speed may take.
+const PROBE_SECONDS: f64 = 3.0;
+/// Multiply-adds a second and core that a batch is sized by. Only the order of magnitude matters.
+const MACS_PER_CORE: f64 = 3e10;
+
+/// What a run is about to do, for the user to read before it starts.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Preflight {
+    /// The family.
+    pub family: &'static str,
+    /// Shape, classes and number of the training pictures.
+    pub facts: DataFacts,
+    /// Pictures kept away from training.
+    pub held_out: usize,
+    /// What was found where the pictures come from.
+    pub data: ScanReport,
+    /// Size of the model.
+    pub cost: Cost,
+    /// Pictures a step.
+    pub batch: usize,
+    /// Steps of the whole run.
+    pub steps: u32,
+    /// Seconds a step, measured; `None` when a run is resumed.
+    pub seconds_per_step: Option<f64>,
+    /// Bytes of memory that training takes, measured if the system tells, else estimated.
+    pub memory: u64,
+    /// The machine.
+    pub machine: Machine,
+}
+
+/// Everything ready for the first step.
+pub(super) struct Prepared {
+    pub recipe: Recipe,
+    pub family: &'static Family,
+    pub facts: DataFacts,
+    pub loader: Loader,
+    /// Identifies the training pictures and their labels.
+    pub fingerprint: String,
+    pub preflight: Preflight,
+}
+
+impl Prepared {
+    pub(super) fn learner(&self, device: &Device) -> Result<Box<dyn Learner>> {
+        (self.family.learner)(&self.recipe, &self.facts, device)
+    }
+}
+
+/// Opens the data and settles what the recipe leaves open. `measure` is false for a run that
+/// goes on: its recipe is complete already.
+pub(super) fn prepare(mut recipe: Recipe, device: &Device, measure: bool, watch: &mut dyn Watch) -> Result<Prepared> {
+    let family = families::find(&recipe.family)?;
+    check(&recipe)?;
+    let opened = data::open(&recipe.data, &data::default_cache_dir(), watch)?;
+    let all: Arc<dyn Dataset> = opened.dataset.into();
+    let shape = all.shape();
+    recipe.data.size = Some([shape.height, shape.width]);
+    recipe.data.channels = Some(shape.channels);
+    let train: Arc<dyn Dataset> = Arc::new(data::split(all.clone(), Split::Train, recipe.data.holdout)?);
+    let facts = DataFacts { shape, classes: train.classes().to_vec(), count: train.len() };
+    let fingerprint = fingerprint(train.as_ref());
+    (family.resolve)(&mut recipe, &facts)?;
+    let cost = (family.cost)(&recipe, &facts)?;
+    let machine = Machine::look();
+    let batch = *recipe.train.batch.get_or_insert_with(|| choose_batch(&cost, &facts, &machine));
+    let loader = Loader::new(train, &recipe.data, batch, recipe.train.seed, device)?;
+
+    let mut prepared = Prepared {
+        preflight: Preflight {
+            family: family.name,
+            held_out: all.len() - facts.count,
+            facts: facts.clone(),
+            data: opened.report,
+            cost,
+            batch,
+            steps: recipe.train.steps.unwrap_or(0),
+            seconds_per_step: None,
+            memory: estimate_memory(&cost, batch / recipe.train.accumulate.max(1)),
+            machine,
+        },
+        recipe,
+        family,
+        facts,
+        loader,
+        fingerprint,
+    };
+    if measure {
+        let seconds = probe(&prepared, device, watch)?;
+        prepared.preflight.seconds_per_step = Some(seconds);
+        prepared.preflight.memory = machine::resident_memory().unwrap_or(prepared.preflight.memory);
+        settle_steps(&mut prepared.recipe, seconds);
+    }
+    prepared.preflight.steps = prepared.recipe.train.steps.unwrap_or(0);
+    Ok(prepared)
+}
+
+/// Refuses settings that no run can have.
+fn check(recipe: &Recipe) -> Result<()> {
+    let train = &recipe.train;
+    let refuse = |key: &str, why: &str| Err(Error::config(format!("train.{key} {why}")));
+    match train {
+        _ if train.steps == Some(0) => refuse("steps", "must be at least 1"),
+        _ if train.batch == Some(0) => refuse("batch", "must be at least 1"),
+        _ if train.accumulate == 0 => refuse("accumulate", "must be at least 1"),
+        _ if train.minutes.is_some_and(|m| !(m > 0.0 && m.is_finite())) => refuse("minutes", "must be above 0"),
+        _ if train.lr.is_some_and(|lr| !(lr > 0.0 && lr.is_finite())) => refuse("lr", "must be above 0"),
+        _ if !(0.0..1.0).contains(&train.ema) => refuse("ema", "must be at least 0 and below 1"),
+        _ if !(train.clip >= 0.0 && train.weight_decay >= 0.0) => refuse("clip and train.weight_decay", "can't be negative"),
+        _ if train.log_every == 0 || train.sample_every == Some(0) || train.checkpoint_every == Some(0) => {
+            refuse("log_every, train.sample_every and train.checkpoint_every", "must be at least 1")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A power of two from 8 to 128 with which a step takes about a second on this machine's CPU and
+/// activations stay below a quarter of the memory, and that is no more than the pictures there are.
+fn choose_batch(cost: &Cost, facts: &DataFacts, machine: &Machine) -> usize {
+    let macs = 3.0 * cost.forward_macs.max(1) as f64; // forward, and two products backward
+    let in_a_second = MACS_PER_CORE * machine.threads as f64 / macs;
+    let in_memory = machine.memory as f64 / 4.0 / cost.activation_bytes.max(1) as f64;
+    let most = in_a_second.min(in_memory).clamp(8.0, 128.0) as usize;
+    let batch = 1 << most.ilog2();
+    batch.min(facts.count.next_power_of_two()).max(1)
+}
+
+/// Weights, gradients, two moments of Adam and the moving average, and what one part of a batch
+/// keeps for the backward pass.
+fn estimate_memory(cost: &Cost, pictures: usize) -> u64 {
+    cost.parameters * 4 * 5 + cost.activation_bytes * pictures as u64
+}
+
+/// Seconds of one step, measured on a learner that is then thrown away, so that measuring leaves
+/// no trace in the run.
+fn probe(prepared: &Prepared, device: &Device, watch: &mut dyn Watch) -> Result<f64> {
+    let train = &prepared.recipe.train;
+    let mut learner = prepared.learner(device)?;
+    let mut take = |number: u32| -> Result<f64> {
+        let begin = Instant::now();
+        let step = Step { number, seed: train.seed, rate: 1e-3, accumulate: train.accumulate };
+        learner.step(&prepared.loader.batch(number), &step)?;
+        Ok(begin.elapsed().as_secs_f64())
+    };
+    take(0)?; // the first step warms caches and pools
+    let mut times = Vec::new();
+    while times.iter().sum::<f64>() < PROBE_SECONDS && times.len() < 50 {
+        if watch.stopped() {
+            return Err(Error::Interrupted);
+        }
+        watch.progress("measuring the speed", (times.iter().sum::<f64>() * 1e3) as u64, (PROBE_SECONDS * 1e3) as u64);
+        times.push(take(1 + times.len() as u32)?);
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times[times.len() / 2])
+}
+
+/// Turns minutes into a number of steps, which is what makes a run repeatable, and settles how
+/// often to show and to save.
+fn settle_steps(recipe: &mut Recipe, seconds_per_step: f64) {
+    let train = &mut recipe.train;
+    let steps = *train.steps.get_or_insert_with(|| {
+        let seconds = 60.0 * *train.minutes.get_or_insert(DEFAULT_MINUTES) * (1.0 - RESERVE);
+        (seconds / seconds_per_step.max(1e-6)).clamp(1.0, 1e9) as u32
+    });
+    let every = steps.div_ceil(20).max(1);
+    train.sample_every.get_or_insert(every);
+    train.checkpoint_every.get_or_insert(every);
+}
+
+/// A number for the training pictures and their labels in their order: a run goes on only with
+/// the pictures that it began with.
+fn fingerprint(dataset: &dyn Dataset) -> String {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64; // FNV-1a over 64-bit words
+    for index in 0..dataset.len() {
+        for word in [dataset.content_hash(index), u64::from(dataset.label(index))] {
+            hash = (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+    format!("{} pictures {hash:016x}", dataset.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::ImageShape;
+
+    fn facts(count: usize) -> DataFacts {
+        DataFacts { shape: ImageShape { channels: 3, height: 32, width: 32 }, classes: vec![], count }
+    }
+
+    fn machine(memory: u64) -> Machine {
+        Machine { threads: 2, memory, ..Machine::look() }
+    }
+
+    #[test]
+    fn the_batch_follows_work_memory_and_data() {
+        let small = Cost { parameters: 1000, forward_macs: 1_000_000, activation_bytes: 1000 };
+        assert_eq!(choose_batch(&small, &facts(50_000), &machine(8 << 30)), 128);
+        assert_eq!(choose_batch(&small, &facts(20), &machine(8 << 30)), 32);
+        let heavy = Cost { forward_macs: 600_000_000, ..small };
+        assert_eq!(choose_batch(&heavy, &facts(50_000), &machine(8 << 30)), 32);
+        let large = Cost { activation_bytes: 100 << 20, ..small };
+        assert_eq!(choose_batch(&large, &facts(50_000), &machine(8 << 30)), 32);
+    }
+
+    #[test]
+    fn minutes_become_steps_once() {
+        let mut recipe = Recipe::default();
+        recipe.train.minutes = Some(2.0);
+        settle_steps(&mut recipe, 0.1);
+        assert_eq!(recipe.train.steps, Some(1080));
+        assert_eq!(recipe.train.checkpoint_every, Some(54));
+        settle_steps(&mut recipe, 10.0);
+        assert_eq!(recipe.train.steps, Some(1080));
+    }
+}

@@ -1,0 +1,34 @@
+# The commands of the project; `just` lists them.
+
+default:
+    @just --list
+
+# Train the demo: handwritten digits in about two minutes
+demo:
+    cargo run --release -- demo
+
+# Every test
+test:
+    cargo test --release --workspace
+
+# What CI runs
+ci:
+    bash .ci/run
+
+# Format and lint
+lint:
+    cargo fmt --all --check
+    cargo clippy --release --workspace --all-targets -- -D warnings
+
+# The slow checks: figures of the demo, 50 kills, full disk
+slow:
+    cargo test --release --workspace -- --ignored --nocapture
+
+# Speed of the kernels against Burn's own operations
+bench:
+    cargo bench -p pinxit-kernels
+
+# Write the golden files again (VENV: a Python environment outside the repository)
+oracle VENV:
+    {{VENV}}/bin/pip install -r oracle/requirements.txt
+    for script in oracle/*.py; do {{VENV}}/bin/python "$script"; done

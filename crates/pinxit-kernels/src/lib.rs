@@ -1,1 +1,5 @@
-//! x
+//! The only unsafe code of Pinxit.
+
+mod map;
+
+pub use map::MappedFile;

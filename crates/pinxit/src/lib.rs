@@ -12,6 +12,7 @@ pub mod device;
 pub mod diffusion;
 pub mod error;
 pub mod families;
+pub mod image_io;
 pub mod knobs;
 pub mod likelihood;
 pub mod machine;

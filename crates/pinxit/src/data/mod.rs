@@ -1,6 +1,68 @@
 //! Pictures in: folders, files and built-in sets become [`Batch`]es.
+//!
+//! [`open`] decodes a source once into a file that is mapped into memory (`prepare`, `cache`);
+//! [`split::view`] divides it into training and held-out pictures; [`loader::Loader`] makes the
+//! batch of any step.
+
+use std::path::Path;
 
 use burn::tensor::Tensor;
+
+use crate::error::{Error, Result};
+use crate::recipe::DataRecipe;
+use crate::watch::Watch;
+
+pub mod augment;
+mod cache;
+pub mod contact;
+pub(crate) mod decode;
+mod folder;
+pub mod loader;
+pub(crate) mod planes;
+mod prepare;
+pub mod report;
+pub(crate) mod resize;
+mod source;
+pub mod split;
+
+pub use cache::default_cache_dir;
+pub use loader::Loader;
+pub use report::ScanReport;
+pub use split::{Split, View};
+
+/// What [`open`] gives.
+pub struct Opened {
+    /// Every usable picture.
+    pub dataset: Box<dyn Dataset>,
+    /// What was found and what could not be used.
+    pub report: ScanReport,
+}
+
+/// Opens the pictures that `recipe.source` names and brings them to one shape.
+///
+/// The decoded pictures are kept in `cache_dir` (see [`default_cache_dir`]) and found there the
+/// next time, as long as neither the files nor the settings change.
+///
+/// # Errors
+/// [`Error::Config`] for settings that can't be, [`Error::Data`] if there is no usable picture,
+/// [`Error::Io`] if a folder can't be read or the cache can't be written, [`Error::Interrupted`]
+/// when the watcher stops it. A picture that can't be used is no error: the report names it.
+pub fn open(recipe: &DataRecipe, cache_dir: &Path, watch: &mut dyn Watch) -> Result<Opened> {
+    let path = Path::new(&recipe.source);
+    if recipe.source.is_empty() {
+        return Err(Error::config(
+            "data.source is empty: name a folder of pictures, a file, or builtin:NAME",
+        ));
+    }
+    if !path.exists() {
+        return Err(Error::data(
+            path,
+            "not found: looked for a folder of pictures, or an IDX or CIFAR binary file",
+        ));
+    }
+    let source = folder::Folder::open(path, recipe.labels)?;
+    prepare::prepare(&source, recipe, cache_dir, watch)
+}
 
 /// Height, width and number of channels of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]

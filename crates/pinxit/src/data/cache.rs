@@ -1,0 +1,193 @@
+//! Decoded pictures in one file that is mapped into memory.
+//!
+//! Layout: a prologue of 64 bytes (magic, version, place, length and SHA-256 of the index), the
+//! pictures one after the other as planar `[C, H, W]` values of 8 or 16 bits (little-endian), and
+//! the index as JSON. The prologue is written last, so that a file that was cut short never opens.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use pinxit_kernels::MappedFile;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::report::ScanReport;
+use super::{Dataset, ImageShape};
+use crate::error::{Error, Result};
+
+const MAGIC: &[u8; 8] = b"PINXITpx";
+/// Raised whenever the layout, or what decoding does to a picture, changes.
+pub(super) const VERSION: u32 = 1;
+const PROLOGUE: usize = 64;
+const WRITING: &str = "writing the picture cache (set PINXIT_CACHE to a folder with room)";
+
+/// Everything about the pictures but their pixels.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Index {
+    pub(super) classes: Vec<String>,
+    pub(super) names: Vec<String>,
+    pub(super) labels: Vec<u32>,
+    pub(super) hashes: Vec<u64>,
+    pub(super) report: ScanReport,
+}
+
+/// The pictures of a cache file.
+pub(super) struct CachedPictures {
+    file: MappedFile,
+    index: Index,
+    /// As the user named the source; begins the names of the pictures.
+    source: String,
+}
+
+impl CachedPictures {
+    /// Opens a finished cache file; `Err` is the reason why it must be made again.
+    pub(super) fn open(path: &Path, source: &str) -> Result<Self, String> {
+        let file = MappedFile::open(path).map_err(|error| error.to_string())?;
+        let index = read_index(file.bytes())?;
+        Ok(Self { file, index, source: source.into() })
+    }
+
+    pub(super) fn report(&self) -> &ScanReport {
+        &self.index.report
+    }
+}
+
+/// Checks prologue, lengths and checksum, and reads the index.
+fn read_index(bytes: &[u8]) -> Result<Index, String> {
+    let prologue = bytes.get(..PROLOGUE).ok_or("it is too short")?;
+    let word =
+        |at: usize| prologue[at..at + 8].iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
+    if !prologue.starts_with(MAGIC) {
+        return Err("it is no picture cache".into());
+    }
+    if word(8) != u64::from(VERSION) {
+        return Err(format!("it has version {}, this is version {VERSION}", word(8)));
+    }
+    let (start, length) = (word(16), word(24));
+    if start.checked_add(length) != Some(bytes.len() as u64) || start < PROLOGUE as u64 {
+        return Err("it is cut off".into());
+    }
+    let json = &bytes[start as usize..];
+    if Sha256::digest(json)[..] != prologue[32..] {
+        return Err("its checksum does not match".into());
+    }
+    let index: Index = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+    let report = &index.report;
+    let values = index.names.len() * report.shape.len() * (report.bits / 8) as usize;
+    let counts = [index.names.len(), index.labels.len(), index.hashes.len()];
+    if counts != [report.usable; 3] || values as u64 != start - PROLOGUE as u64 {
+        return Err("its parts do not fit together".into());
+    }
+    Ok(index)
+}
+
+impl Dataset for CachedPictures {
+    fn shape(&self) -> ImageShape {
+        self.index.report.shape
+    }
+
+    fn len(&self) -> usize {
+        self.index.names.len()
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.index.classes
+    }
+
+    fn label(&self, index: usize) -> u32 {
+        self.index.labels[index]
+    }
+
+    fn read(&self, index: usize, out: &mut [f32]) {
+        let pixels = &self.file.bytes()[PROLOGUE..];
+        let values = self.shape().len();
+        if self.index.report.bits == 16 {
+            let pairs = pixels[index * values * 2..].chunks_exact(2);
+            let level = |pair: &[u8]| f32::from(u16::from_le_bytes([pair[0], pair[1]]));
+            out.iter_mut().zip(pairs).for_each(|(out, pair)| *out = level(pair) / 32_767.5 - 1.0);
+        } else {
+            let bytes = &pixels[index * values..][..values];
+            out.iter_mut().zip(bytes).for_each(|(out, &byte)| *out = f32::from(byte) / 127.5 - 1.0);
+        }
+    }
+
+    fn name(&self, index: usize) -> String {
+        Path::new(&self.source).join(&self.index.names[index]).display().to_string()
+    }
+
+    fn content_hash(&self, index: usize) -> u64 {
+        self.index.hashes[index]
+    }
+}
+
+/// A cache file in the making: invisible until [`CacheWriter::finish`], gone if that never comes.
+pub(super) struct CacheWriter {
+    file: BufWriter<File>,
+    temporary: TemporaryFile,
+    target: PathBuf,
+}
+
+impl CacheWriter {
+    pub(super) fn create(target: &Path) -> Result<Self> {
+        let folder = target.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder).map_err(Error::io(folder, WRITING))?;
+        let temporary = TemporaryFile(target.with_extension(format!("{}.tmp", std::process::id())));
+        let file = File::create(&temporary.0).map_err(Error::io(&temporary.0, WRITING))?;
+        let mut writer =
+            Self { file: BufWriter::with_capacity(1 << 20, file), temporary, target: target.into() };
+        writer.write(&[0; PROLOGUE])?;
+        Ok(writer)
+    }
+
+    /// Appends the values of one picture.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all(bytes).map_err(Error::io(&self.target, WRITING))
+    }
+
+    /// Adds index and prologue, brings everything to the disk and gives the file its name.
+    pub(super) fn finish(mut self, index: &Index) -> Result<()> {
+        let json = serde_json::to_vec(index)
+            .map_err(|error| Error::data(&self.target, format!("the index can't be written: {error}")))?;
+        self.write(&json)?;
+        let failed = || Error::io(&self.target, WRITING);
+        let end = self.file.stream_position().map_err(failed())?;
+        let mut prologue = Vec::with_capacity(PROLOGUE);
+        prologue.extend(MAGIC);
+        prologue.extend(u64::from(VERSION).to_le_bytes());
+        prologue.extend((end - json.len() as u64).to_le_bytes());
+        prologue.extend((json.len() as u64).to_le_bytes());
+        prologue.extend(&Sha256::digest(&json)[..]);
+        self.file.seek(SeekFrom::Start(0)).map_err(failed())?;
+        self.file.write_all(&prologue).map_err(failed())?;
+        self.file.flush().map_err(failed())?;
+        self.file.get_ref().sync_all().map_err(failed())?;
+        fs::rename(&self.temporary.0, &self.target).map_err(failed())
+    }
+}
+
+/// Removes its file when it goes out of scope; after a rename there is nothing to remove.
+struct TemporaryFile(PathBuf);
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        // Nothing can be done about a file that can't be removed.
+        _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Where decoded pictures are kept when nothing else is said: `PINXIT_CACHE`, or `pinxit` in the
+/// platform's folder for caches. Its files can be deleted at any time.
+pub fn default_cache_dir() -> PathBuf {
+    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let platform = || {
+        if cfg!(windows) {
+            folder("LOCALAPPDATA")
+        } else if cfg!(target_os = "macos") {
+            folder("HOME").map(|home| home.join("Library/Caches"))
+        } else {
+            folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")))
+        }
+    };
+    folder("PINXIT_CACHE").unwrap_or_else(|| platform().unwrap_or_else(std::env::temp_dir).join("pinxit"))
+}

@@ -1,0 +1,57 @@
+//! Where pictures come from before they are brought to one shape.
+
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+use super::decode::{Decoded, Header};
+use super::report::Reject;
+
+/// A numbered list of pictures that can be decoded in any order, from any thread.
+pub(super) trait Source: Sync {
+    /// Number of pictures, usable or not.
+    fn len(&self) -> usize;
+
+    /// Name of picture `index` below the source.
+    fn name(&self, index: usize) -> String;
+
+    /// Names of the classes; empty if there are no labels at all.
+    fn classes(&self) -> &[String];
+
+    /// Class of picture `index`, if it has one.
+    fn label(&self, index: usize) -> Option<u32>;
+
+    /// What the head of picture `index` says; the error is the reason why it can't be used.
+    fn header(&self, index: usize) -> Result<Header, String>;
+
+    /// Picture `index` and the hash of its content; the error is the reason why it can't be used.
+    fn load(&self, index: usize) -> Result<(Decoded, u64), String>;
+
+    /// Feeds `hasher` everything that changes when the source does, without reading pixels.
+    fn identify(&self, hasher: &mut Sha256);
+
+    /// What the search had to leave out: unreadable folders, links to nowhere.
+    fn rejects(&self) -> &[Reject] {
+        &[]
+    }
+
+    /// Files that are no pictures, by extension.
+    fn other(&self) -> BTreeMap<String, usize> {
+        BTreeMap::new()
+    }
+}
+
+/// The first eight bytes of the SHA-256 of `bytes`.
+pub(super) fn content_hash(bytes: &[u8]) -> u64 {
+    let digest = Sha256::digest(bytes);
+    digest.iter().take(8).fold(0, |hash, &byte| hash << 8 | u64::from(byte))
+}
+
+/// Feeds `hasher` what the system says of a file: path, length and time of the last change.
+pub(super) fn identify_file(hasher: &mut Sha256, path: &std::path::Path, metadata: &std::fs::Metadata) {
+    let modified = metadata.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
+    let path = path.as_os_str().as_encoded_bytes();
+    hasher.update((path.len() as u64).to_le_bytes());
+    hasher.update(path);
+    hasher.update(metadata.len().to_le_bytes());
+    hasher.update(modified.map_or(0, |t| t.as_nanos()).to_le_bytes());
+}

@@ -1,0 +1,122 @@
+//! Training and held-out pictures, told apart by their content.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::{Dataset, ImageShape};
+use crate::error::{Error, Result};
+
+/// A part of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Split {
+    /// What training sees.
+    Train,
+    /// What training never sees.
+    Heldout,
+    /// Every picture.
+    All,
+}
+
+/// The pictures of `split`, in the order of the data set.
+///
+/// A picture is held out if the hash of its content lies in the lowest `holdout` of all hashes:
+/// adding pictures moves none of the others, and copies of a picture stay together. Only where a
+/// class would be left without a training picture, the one with its highest hash stays in training.
+/// The held-out part of a small set may be empty.
+///
+/// # Errors
+/// [`Error::Config`] if `holdout` is not 0 to 0.9 or leaves no picture for training.
+pub fn view(dataset: Arc<dyn Dataset>, split: Split, holdout: f64) -> Result<View> {
+    if !(0.0..=0.9).contains(&holdout) {
+        return Err(Error::config(format!("data.holdout = {holdout}: must be 0 to 0.9")));
+    }
+    let kept = kept_for_training(&*dataset, holdout);
+    let is_heldout = |index: usize| {
+        let hash = dataset.content_hash(index);
+        fraction(hash) < holdout && !kept.contains(&hash)
+    };
+    let (heldout, train): (Vec<u32>, Vec<u32>) =
+        (0..dataset.len() as u32).partition(|&index| is_heldout(index as usize));
+    if train.is_empty() {
+        return Err(Error::config(format!(
+            "data.holdout = {holdout} leaves none of {} pictures for training: lower it, 0 trains on all",
+            dataset.len()
+        )));
+    }
+    let indices = match split {
+        Split::Train => train,
+        Split::Heldout => heldout,
+        Split::All => (0..dataset.len() as u32).collect(),
+    };
+    Ok(View { dataset, indices })
+}
+
+/// Hashes that are not held out because their class has nothing else.
+fn kept_for_training(dataset: &dyn Dataset, holdout: f64) -> HashSet<u64> {
+    let mut highest: Vec<Option<u64>> = vec![None; dataset.classes().len()];
+    for index in 0..dataset.len() {
+        let hash = dataset.content_hash(index);
+        if let Some(class) = highest.get_mut(dataset.label(index) as usize)
+            && class.is_none_or(|other| mix(other) < mix(hash))
+        {
+            *class = Some(hash);
+        }
+    }
+    highest.into_iter().flatten().filter(|&hash| fraction(hash) < holdout).collect()
+}
+
+/// A hash as a number in `[0, 1)`.
+fn fraction(hash: u64) -> f64 {
+    (mix(hash) >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// The finalizer of SplitMix64 (Steele, Lea and Flood 2014): spreads hashes that are not uniform.
+fn mix(mut hash: u64) -> u64 {
+    hash = (hash ^ (hash >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    hash ^ (hash >> 31)
+}
+
+/// Some pictures of a data set, as a data set.
+#[derive(Clone)]
+pub struct View {
+    dataset: Arc<dyn Dataset>,
+    indices: Vec<u32>,
+}
+
+impl View {
+    /// Where picture `index` of the view lies in the whole data set.
+    pub fn source_index(&self, index: usize) -> usize {
+        self.indices[index] as usize
+    }
+}
+
+impl Dataset for View {
+    fn shape(&self) -> ImageShape {
+        self.dataset.shape()
+    }
+
+    fn len(&self) -> usize {
+        self.indices.len()
+    }
+
+    fn classes(&self) -> &[String] {
+        self.dataset.classes()
+    }
+
+    fn label(&self, index: usize) -> u32 {
+        self.dataset.label(self.source_index(index))
+    }
+
+    fn read(&self, index: usize, out: &mut [f32]) {
+        self.dataset.read(self.source_index(index), out);
+    }
+
+    fn name(&self, index: usize) -> String {
+        self.dataset.name(self.source_index(index))
+    }
+
+    fn content_hash(&self, index: usize) -> u64 {
+        self.dataset.content_hash(self.source_index(index))
+    }
+}

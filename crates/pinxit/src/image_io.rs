@@ -1,0 +1,191 @@
+//! Pictures out: tensors in `[-1, 1]` to PNG files and sheets; and single pictures in.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Tensor;
+
+use crate::data::decode;
+use crate::data::planes::Planes;
+use crate::data::{ImageShape, resize};
+use crate::error::{Error, Result};
+use crate::recipe::Fit;
+
+/// Smallest side that a picture has on a sheet, in pixels: smaller ones are magnified.
+const SHEET_SIDE: usize = 64;
+
+/// An 8-bit picture to be shown or saved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// Channels, rows and columns.
+    pub shape: ImageShape,
+    /// Interleaved values, `[H, W, C]` in row-major order.
+    pub pixels: Vec<u8>,
+}
+
+impl Picture {
+    /// A white picture; transparent if it has alpha.
+    pub fn blank(shape: ImageShape) -> Self {
+        let has_alpha = shape.channels % 2 == 0;
+        let level = |i: usize| if has_alpha && i % shape.channels == shape.channels - 1 { 0 } else { 255 };
+        Self { shape, pixels: (0..shape.len()).map(level).collect() }
+    }
+
+    /// The picture of planar values `[C, H, W]` in `[-1, 1]`, clamped, rounded half away from zero.
+    pub fn from_planar(values: &[f32], shape: ImageShape) -> Self {
+        let area = shape.height * shape.width;
+        let at = |i: usize| to_byte(values[i % shape.channels * area + i / shape.channels]);
+        Self { shape, pixels: (0..shape.len()).map(at).collect() }
+    }
+}
+
+/// -1 to 0, 1 to 255; what is out of range is clamped, what is no number is 0.
+fn to_byte(value: f32) -> u8 {
+    // `as` clamps and takes NaN to 0.
+    ((value + 1.0) * 127.5).round() as u8
+}
+
+/// The pictures of a tensor `[B, C, H, W]` in `[-1, 1]`.
+///
+/// # Errors
+/// [`Error::Unsupported`] if the values can't be read from the device, or are not of 1 to 4 channels.
+pub fn pictures(images: Tensor<4>) -> Result<Vec<Picture>> {
+    let [_, channels, height, width] = images.dims();
+    let shape = ImageShape { channels, height, width };
+    if !(1..=4).contains(&channels) {
+        return Err(Error::Unsupported(format!("{channels} channels are no picture: 1 to 4 are")));
+    }
+    let values = images.into_data().convert::<f32>().try_into_vec::<f32>().map_err(|error| {
+        Error::Unsupported(format!("the pictures can't be read from the device: {error:?}"))
+    })?;
+    Ok(values.chunks_exact(shape.len().max(1)).map(|values| Picture::from_planar(values, shape)).collect())
+}
+
+/// One sheet of pictures of one shape, row by row, with `gap` white pixels between them (before
+/// magnification). Small pictures are magnified by a whole factor, pixel by pixel, so that they can be seen.
+pub fn grid(pictures: &[Picture], columns: usize, gap: usize) -> Picture {
+    let Some(first) = pictures.first() else {
+        return Picture::blank(ImageShape { channels: 1, height: 1, width: 1 });
+    };
+    let ImageShape { channels, height, width } = first.shape;
+    let columns = columns.clamp(1, pictures.len());
+    let rows = pictures.len().div_ceil(columns);
+    let factor = SHEET_SIDE.div_ceil(height.min(width).max(1));
+    let (cell_height, cell_width) = (height + gap, width + gap);
+    let mut sheet = Picture::blank(ImageShape {
+        channels,
+        height: (rows * cell_height - gap) * factor,
+        width: (columns * cell_width - gap) * factor,
+    });
+    let sheet_width = sheet.shape.width;
+    for (y, row) in sheet.pixels.chunks_exact_mut(sheet_width * channels).enumerate() {
+        for (x, pixel) in row.chunks_exact_mut(channels).enumerate() {
+            let (y, x) = (y / factor, x / factor);
+            let (inner_y, inner_x) = (y % cell_height, x % cell_width);
+            let picture = pictures.get(y / cell_height * columns + x / cell_width);
+            if let Some(picture) =
+                picture.filter(|p| p.shape == first.shape && inner_y < height && inner_x < width)
+            {
+                let at = (inner_y * width + inner_x) * channels;
+                pixel.copy_from_slice(&picture.pixels[at..at + channels]);
+            }
+        }
+    }
+    sheet
+}
+
+/// The bytes of a PNG file, with `texts` as its text entries (keyword, text).
+///
+/// # Errors
+/// [`Error::Config`] if the picture has no pixels or a keyword is not 1 to 79 Latin letters.
+pub fn encode_png(picture: &Picture, texts: &[(String, String)]) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    encode_into(&mut bytes, picture, texts)
+        .map_err(|error| Error::config(format!("the picture can't be written as PNG: {error}")))?;
+    Ok(bytes)
+}
+
+fn encode_into(
+    bytes: &mut Vec<u8>,
+    picture: &Picture,
+    texts: &[(String, String)],
+) -> Result<(), png::EncodingError> {
+    let ImageShape { channels, height, width } = picture.shape;
+    let mut encoder = png::Encoder::new(bytes, width as u32, height as u32);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_color(match channels {
+        1 => png::ColorType::Grayscale,
+        2 => png::ColorType::GrayscaleAlpha,
+        3 => png::ColorType::Rgb,
+        _ => png::ColorType::Rgba,
+    });
+    for (keyword, text) in texts {
+        if text.is_ascii() {
+            encoder.add_text_chunk(keyword.clone(), text.clone())?;
+        } else {
+            encoder.add_itxt_chunk(keyword.clone(), text.clone())?;
+        }
+    }
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(&picture.pixels)?;
+    writer.finish()
+}
+
+/// Whether a file that exists may be replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overwrite {
+    /// It is left alone and the call fails.
+    Refuse,
+    /// It is replaced, all at once.
+    Allow,
+}
+
+/// Writes a picture as PNG with `texts` as its text entries. The file appears whole or not at all.
+///
+/// # Errors
+/// [`Error::Config`] as [`encode_png`], and if the file exists and may not be replaced;
+/// [`Error::Io`] if it can't be written.
+pub fn save_png(
+    path: &Path,
+    picture: &Picture,
+    texts: &[(String, String)],
+    overwrite: Overwrite,
+) -> Result<()> {
+    if overwrite == Overwrite::Refuse && path.exists() {
+        return Err(Error::config(format!("{} exists and is not overwritten", path.display())));
+    }
+    let bytes = encode_png(picture, texts)?;
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}.tmp", std::process::id()));
+    let temporary = PathBuf::from(name);
+    let written = write_synced(&temporary, &bytes).and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        // The first error is the one to tell.
+        _ = fs::remove_file(&temporary);
+    }
+    written.map_err(Error::io(path, "writing the picture"))
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Reads a picture file and brings it to `shape` as the data pipeline does: planar `[C, H, W]`
+/// values in `[-1, 1]`.
+///
+/// # Errors
+/// [`Error::Io`] if the file can't be read, [`Error::Data`] if it is no usable picture.
+pub fn read_picture(path: &Path, shape: ImageShape, fit: Fit, background: u8) -> Result<Vec<f32>> {
+    let bytes = fs::read(path).map_err(Error::io(path, "reading the picture"))?;
+    let decoded = decode::decode(&bytes).map_err(|reason| Error::data(path, reason))?;
+    let fitted = Planes::<u16>::from_image(&decoded.image)
+        .map(|planes| planes.into_channels(shape.channels, background))
+        .and_then(|planes| resize::fit(planes, shape.height, shape.width, fit, background))
+        .ok_or_else(|| {
+            Error::data(path, "floating-point pictures have no fixed range; save it with 8 or 16 bits")
+        })?;
+    Ok(fitted.planes.iter().flatten().map(|&value| f32::from(value) / 32_767.5 - 1.0).collect())
+}

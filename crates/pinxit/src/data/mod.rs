@@ -1,5 +1,7 @@
 //! Pictures in: folders, files and built-in sets become [`Batch`]es.
 
+pub mod builtin;
+
 use burn::tensor::Tensor;
 
 /// Height, width and number of channels of a picture.

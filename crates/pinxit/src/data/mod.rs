@@ -6,6 +6,8 @@
 
 use std::path::Path;
 
+pub mod builtin;
+
 use burn::tensor::Tensor;
 
 use crate::error::{Error, Result};

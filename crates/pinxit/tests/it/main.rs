@@ -1,0 +1,3 @@
+//! The integration tests, in one binary because linking Burn is slow.
+
+mod builtin;

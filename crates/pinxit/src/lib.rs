@@ -12,6 +12,7 @@ pub mod device;
 pub mod diffusion;
 pub mod error;
 pub mod families;
+pub mod files;
 pub mod image_io;
 pub mod knobs;
 pub mod likelihood;
@@ -22,6 +23,8 @@ pub mod nn;
 pub mod recipe;
 pub mod rng;
 pub mod run;
+pub mod sample;
+pub mod train;
 pub mod watch;
 
 pub use error::{Error, Result};

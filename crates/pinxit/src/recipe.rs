@@ -88,8 +88,8 @@ impl Recipe {
     /// # Errors
     /// [`Error::Config`] with the line for anything that isn't a recipe, unknown keys included.
     pub fn from_toml(text: &str, origin: &str) -> Result<Self> {
-        let recipe: Self =
-            toml::from_str(text).map_err(|e| Error::config(format!("recipe {origin}: {}", e.to_string().trim_end())))?;
+        let recipe: Self = toml::from_str(text)
+            .map_err(|e| Error::config(format!("recipe {origin}: {}", e.to_string().trim_end())))?;
         recipe.check_keys().map_err(|e| Error::config(format!("recipe {origin}: {e}")))?;
         Ok(recipe)
     }
@@ -138,9 +138,10 @@ impl Recipe {
     /// # Errors
     /// If there is no such family.
     pub fn keys(&self) -> Result<Vec<String>> {
-        let keys = self.tables()?.into_iter().flat_map(|(table, knobs)| {
-            knobs.iter().map(move |knob| format!("{table}.{}", knob.name))
-        });
+        let keys = self
+            .tables()?
+            .into_iter()
+            .flat_map(|(table, knobs)| knobs.iter().map(move |knob| format!("{table}.{}", knob.name)));
         Ok(keys.chain(["family".into(), "about".into()]).collect())
     }
 

@@ -16,8 +16,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::{Snapshot, sync_folder, write_whole};
+use crate::checkpoint::Snapshot;
 use crate::error::{Error, Result};
+use crate::files::{sync_folder, write_whole};
 use crate::recipe::Recipe;
 
 /// A run's folder on disk.
@@ -157,12 +158,14 @@ impl Run {
     /// If another process trains it now.
     pub fn lock(&self) -> Result<Lock> {
         let path = self.folder.join("lock");
-        let file = File::options().create(true).append(true).open(&path).map_err(Error::io(&path, "opening"))?;
+        let file =
+            File::options().create(true).append(true).open(&path).map_err(Error::io(&path, "opening"))?;
         match file.try_lock() {
             Ok(()) => Ok(Lock { _file: file }),
-            Err(TryLockError::WouldBlock) => {
-                Err(Error::checkpoint(&self.folder, "another process is training this run now; wait for it or stop it"))
-            }
+            Err(TryLockError::WouldBlock) => Err(Error::checkpoint(
+                &self.folder,
+                "another process is training this run now; wait for it or stop it",
+            )),
             Err(TryLockError::Error(e)) => Err(Error::io(&path, "locking")(e)),
         }
     }
@@ -184,7 +187,9 @@ impl Run {
     pub fn write_recipe(&self, recipe: &Recipe) -> Result<()> {
         let text = recipe.to_toml()?;
         let path = self.folder.join(RECIPE);
-        write_whole(&path, |temporary| fs::write(temporary, &text).map_err(Error::io(&path, "writing the recipe")))
+        write_whole(&path, |temporary| {
+            fs::write(temporary, &text).map_err(Error::io(&path, "writing the recipe"))
+        })
     }
 
     /// Where the checkpoint of `step` is or would be.
@@ -235,12 +240,18 @@ impl Run {
         let Some(step) = step.or(steps.last().copied()) else { return Ok(None) };
         let path = self.checkpoint_path(step);
         if !steps.contains(&step) {
-            return Err(Error::checkpoint(&path, format!("there is no checkpoint of step {step}; there are: {steps:?}")));
+            return Err(Error::checkpoint(
+                &path,
+                format!("there is no checkpoint of step {step}; there are: {steps:?}"),
+            ));
         }
         match Snapshot::read(&path) {
             Ok(snapshot) => Ok(Some((step, snapshot))),
             Err(Error::Checkpoint { path, message }) => {
-                let before = steps.iter().rev().find(|&&s| s < step && Snapshot::read(&self.checkpoint_path(s)).is_ok());
+                let before = steps
+                    .iter()
+                    .rev()
+                    .find(|&&s| s < step && Snapshot::read(&self.checkpoint_path(s)).is_ok());
                 let advice = before.map_or_else(
                     || "remove it and resume: the run then starts over from its recipe".to_string(),
                     |s| format!("the checkpoint of step {s} is whole: remove this file to go on from there"),
@@ -285,7 +296,8 @@ impl Run {
     pub fn rewind_records(&self, step: u32) -> Result<()> {
         let mut text = Vec::new();
         for record in self.records()?.iter().filter(|record| record.step() <= step) {
-            serde_json::to_writer(&mut text, record).map_err(|e| Error::checkpoint(&self.folder, e.to_string()))?;
+            serde_json::to_writer(&mut text, record)
+                .map_err(|e| Error::checkpoint(&self.folder, e.to_string()))?;
             text.push(b'\n');
         }
         let path = self.folder.join(METRICS);

@@ -37,7 +37,10 @@ impl Trained {
         let Some((step, snapshot)) = run.read_checkpoint(step)? else {
             return Err(Error::checkpoint(
                 run.folder(),
-                format!("the run has no checkpoint yet; go on with it: pinxit train --resume {}", run.folder().display()),
+                format!(
+                    "the run has no checkpoint yet; go on with it: pinxit train --resume {}",
+                    run.folder().display()
+                ),
             ));
         };
         let path = run.checkpoint_path(step);
@@ -110,7 +113,11 @@ impl SamplePlan {
         let seeds: Vec<u64> = (0..options.count as u64).map(|i| options.seed.wrapping_add(i)).collect();
         let names = trained.model.classes();
         let classes = match &options.class {
-            None => seeds.iter().map(|&seed| drawn_class(seed, names.len())).collect::<Option<_>>().unwrap_or_default(),
+            None => seeds
+                .iter()
+                .map(|&seed| drawn_class(seed, names.len()))
+                .collect::<Option<_>>()
+                .unwrap_or_default(),
             Some(class) => vec![find_class(class, names)?; options.count],
         };
         Ok(Self { request: Request { seeds, classes, options: recipe.sample } })
@@ -135,7 +142,8 @@ impl SamplePlan {
                 classes: classes.get(start..end).map_or_else(Vec::new, <[u32]>::to_vec),
                 options: options.clone(),
             };
-            let mut part = Part { watch, start: start as u64, len: (end - start) as u64, total: seeds.len() as u64 };
+            let mut part =
+                Part { watch, start: start as u64, len: (end - start) as u64, total: seeds.len() as u64 };
             let images = generator.generate(&request, &mut part)?;
             for (offset, image) in images.iter_dim(0).enumerate() {
                 take(start + offset, image.squeeze_dim(0))?;

@@ -50,6 +50,11 @@ pub struct Opened {
 /// [`Error::Io`] if a folder can't be read or the cache can't be written, [`Error::Interrupted`]
 /// when the watcher stops it. A picture that can't be used is no error: the report names it.
 pub fn open(recipe: &DataRecipe, cache_dir: &Path, watch: &mut dyn Watch) -> Result<Opened> {
+    if let Some(name) = recipe.source.strip_prefix("builtin:") {
+        let dataset = builtin::open(name, recipe)?;
+        let report = ScanReport::of(&*dataset, &recipe.source);
+        return Ok(Opened { dataset, report });
+    }
     let path = Path::new(&recipe.source);
     if recipe.source.is_empty() {
         return Err(Error::config(

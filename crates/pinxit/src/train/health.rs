@@ -11,7 +11,7 @@ const SETTLE: u32 = 50;
 
 /// Remembers what losses were like; its state goes into checkpoints.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Health {
+pub(super) struct Health {
     mean: f64,
     seen: u32,
     bad: u32,
@@ -23,7 +23,7 @@ impl Health {
     /// # Errors
     /// A sentence that says what broke: a value that is no finite number, or a main loss far
     /// beyond its running mean for several steps in a row.
-    pub fn judge(&mut self, losses: &Losses) -> Result<(), String> {
+    pub(super) fn judge(&mut self, losses: &Losses) -> Result<(), String> {
         if let Some((name, value)) = losses.0.iter().find(|(_, value)| !value.is_finite()) {
             return Err(format!("{name} became {value}"));
         }
@@ -31,7 +31,10 @@ impl Health {
         if self.seen >= SETTLE && size > LIMIT * self.mean {
             self.bad += 1;
             if self.bad >= PATIENCE {
-                return Err(format!("the loss rose from about {:.3} to {size:.3} and stayed there", self.mean));
+                return Err(format!(
+                    "the loss rose from about {:.3} to {size:.3} and stayed there",
+                    self.mean
+                ));
             }
             return Ok(()); // an outlier must not move the mean it is judged by
         }

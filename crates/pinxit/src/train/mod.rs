@@ -17,7 +17,7 @@ use burn::tensor::Device;
 
 use crate::checkpoint::Snapshot;
 use crate::error::{Error, Result};
-use crate::image_io;
+use crate::image_io::{self, Overwrite};
 use crate::model::{Learner, Losses, Request, Step};
 use crate::run::{Event, Measures, Record, Run};
 use crate::watch::Watch;
@@ -120,7 +120,12 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// A session at the run's newest checkpoint, or at its start.
-    fn begin(run: &'a Run, prepared: Prepared, device: &'a Device, watch: &'a mut dyn TrainWatch) -> Result<Self> {
+    fn begin(
+        run: &'a Run,
+        prepared: Prepared,
+        device: &'a Device,
+        watch: &'a mut dyn TrainWatch,
+    ) -> Result<Self> {
         let learner = prepared.learner(device)?;
         let meter = Meter::new(0.0);
         let health = Health::default();
@@ -210,7 +215,8 @@ impl<'a> Session<'a> {
         // Only checkpoints of the schedule count, so that a run that was stopped in between goes
         // the same way as one that was not.
         let every = self.prepared.recipe.train.checkpoint_every.unwrap_or(1);
-        let scheduled = self.run.checkpoints()?.into_iter().filter(|s| s.is_multiple_of(every) && *s <= broken);
+        let scheduled =
+            self.run.checkpoints()?.into_iter().filter(|s| s.is_multiple_of(every) && *s <= broken);
         let (backoff, rescues) = (self.backoff * BACKOFF, self.rescues + 1);
         match scheduled.max() {
             Some(step) => {
@@ -226,9 +232,13 @@ impl<'a> Session<'a> {
         (self.backoff, self.rescues) = (backoff, rescues);
         for later in self.run.checkpoints()?.into_iter().filter(|&s| s > self.step) {
             let path = self.run.checkpoint_path(later);
-            std::fs::remove_file(&path).map_err(Error::io(&path, "removing a checkpoint of the broken run"))?;
+            std::fs::remove_file(&path)
+                .map_err(Error::io(&path, "removing a checkpoint of the broken run"))?;
         }
-        let message = format!("{why} at step {broken}: back to step {} and on at {backoff} of the learning rate", self.step);
+        let message = format!(
+            "{why} at step {broken}: back to step {} and on at {backoff} of the learning rate",
+            self.step
+        );
         self.tell("rollback", message)
     }
 
@@ -248,13 +258,21 @@ impl<'a> Session<'a> {
             classes => classes.min(10),
         };
         let count = ROWS * columns;
-        let classes = if model.classes().is_empty() { vec![] } else { (0..count).map(|i| (i % columns) as u32).collect() };
-        let request =
-            Request { seeds: (0..count as u64).collect(), classes, options: self.prepared.recipe.sample.clone() };
+        let classes = if model.classes().is_empty() {
+            vec![]
+        } else {
+            (0..count).map(|i| (i % columns) as u32).collect()
+        };
+        let request = Request {
+            seeds: (0..count as u64).collect(),
+            classes,
+            options: self.prepared.recipe.sample.clone(),
+        };
         // A stop request is served by the loop, after the sheet: a sheet is short.
         let images = generator.generate(&request, &mut crate::watch::Unwatched)?;
         let path = self.run.sheet_path(self.step);
-        image_io::save_sheet(&path, &images, columns)?;
+        let sheet = image_io::grid(&image_io::pictures(images)?, columns, 1);
+        image_io::save_png(&path, &sheet, &[], Overwrite::Allow)?;
         self.watch.sheet(self.step, &path);
         Ok(())
     }
@@ -263,7 +281,8 @@ impl<'a> Session<'a> {
         let mut snapshot = Snapshot::default();
         self.learner.save(&mut snapshot)?;
         let path = self.run.checkpoint_path(self.step);
-        let json = |value: serde_json::Result<String>| value.map_err(|e| Error::checkpoint(&path, e.to_string()));
+        let json =
+            |value: serde_json::Result<String>| value.map_err(|e| Error::checkpoint(&path, e.to_string()));
         snapshot.notes.extend([
             ("recipe".into(), self.prepared.recipe.to_toml()?),
             ("facts".into(), json(serde_json::to_string(&self.prepared.facts))?),
@@ -309,7 +328,10 @@ impl<'a> Session<'a> {
         let is_kept_by_schedule = |step: u32| step.is_multiple_of(every) || step == self.steps();
         let scheduled: Vec<u32> = steps.iter().copied().filter(|&step| is_kept_by_schedule(step)).collect();
         let oldest = scheduled.iter().rev().nth(1).copied().unwrap_or(0);
-        for step in steps.into_iter().filter(|&step| step < oldest || (!is_kept_by_schedule(step) && step < self.step)) {
+        for step in steps
+            .into_iter()
+            .filter(|&step| step < oldest || (!is_kept_by_schedule(step) && step < self.step))
+        {
             let path = self.run.checkpoint_path(step);
             std::fs::remove_file(&path).map_err(Error::io(&path, "removing an old checkpoint"))?;
         }
@@ -372,7 +394,8 @@ impl Meter {
     /// The line that is due, after which a new one begins.
     fn measures(&mut self, step: u32, rate: f64) -> Measures {
         let line = std::mem::replace(&mut self.line, Line::new());
-        let values = line.sums.into_iter().map(|(name, sum)| (name.into(), sum / f64::from(line.steps.max(1))));
+        let values =
+            line.sums.into_iter().map(|(name, sum)| (name.into(), sum / f64::from(line.steps.max(1))));
         Measures {
             step,
             seconds: self.before + self.begin.elapsed().as_secs_f64(),

@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 
-use crate::data::{self, Dataset, Loader, ScanReport, Split};
+use crate::data::split::{self, Split};
+use crate::data::{self, Dataset, Loader, ScanReport};
 use crate::error::{Error, Result};
 use crate::families::{self, Cost, DataFacts, Family};
 use crate::machine::{self, Machine};
@@ -66,7 +67,12 @@ impl Prepared {
 
 /// Opens the data and settles what the recipe leaves open. `measure` is false for a run that
 /// goes on: its recipe is complete already.
-pub(super) fn prepare(mut recipe: Recipe, device: &Device, measure: bool, watch: &mut dyn Watch) -> Result<Prepared> {
+pub(super) fn prepare(
+    mut recipe: Recipe,
+    device: &Device,
+    measure: bool,
+    watch: &mut dyn Watch,
+) -> Result<Prepared> {
     let family = families::find(&recipe.family)?;
     check(&recipe)?;
     let opened = data::open(&recipe.data, &data::default_cache_dir(), watch)?;
@@ -74,7 +80,7 @@ pub(super) fn prepare(mut recipe: Recipe, device: &Device, measure: bool, watch:
     let shape = all.shape();
     recipe.data.size = Some([shape.height, shape.width]);
     recipe.data.channels = Some(shape.channels);
-    let train: Arc<dyn Dataset> = Arc::new(data::split(all.clone(), Split::Train, recipe.data.holdout)?);
+    let train: Arc<dyn Dataset> = Arc::new(split::view(all.clone(), Split::Train, recipe.data.holdout)?);
     let facts = DataFacts { shape, classes: train.classes().to_vec(), count: train.len() };
     let fingerprint = fingerprint(train.as_ref());
     (family.resolve)(&mut recipe, &facts)?;
@@ -120,10 +126,14 @@ fn check(recipe: &Recipe) -> Result<()> {
         _ if train.steps == Some(0) => refuse("steps", "must be at least 1"),
         _ if train.batch == Some(0) => refuse("batch", "must be at least 1"),
         _ if train.accumulate == 0 => refuse("accumulate", "must be at least 1"),
-        _ if train.minutes.is_some_and(|m| !(m > 0.0 && m.is_finite())) => refuse("minutes", "must be above 0"),
+        _ if train.minutes.is_some_and(|m| !(m > 0.0 && m.is_finite())) => {
+            refuse("minutes", "must be above 0")
+        }
         _ if train.lr.is_some_and(|lr| !(lr > 0.0 && lr.is_finite())) => refuse("lr", "must be above 0"),
         _ if !(0.0..1.0).contains(&train.ema) => refuse("ema", "must be at least 0 and below 1"),
-        _ if !(train.clip >= 0.0 && train.weight_decay >= 0.0) => refuse("clip and train.weight_decay", "can't be negative"),
+        _ if !(train.clip >= 0.0 && train.weight_decay >= 0.0) => {
+            refuse("clip and train.weight_decay", "can't be negative")
+        }
         _ if train.log_every == 0 || train.sample_every == Some(0) || train.checkpoint_every == Some(0) => {
             refuse("log_every, train.sample_every and train.checkpoint_every", "must be at least 1")
         }
@@ -165,7 +175,11 @@ fn probe(prepared: &Prepared, device: &Device, watch: &mut dyn Watch) -> Result<
         if watch.stopped() {
             return Err(Error::Interrupted);
         }
-        watch.progress("measuring the speed", (times.iter().sum::<f64>() * 1e3) as u64, (PROBE_SECONDS * 1e3) as u64);
+        watch.progress(
+            "measuring the speed",
+            (times.iter().sum::<f64>() * 1e3) as u64,
+            (PROBE_SECONDS * 1e3) as u64,
+        );
         times.push(take(1 + times.len() as u32)?);
     }
     times.sort_by(f64::total_cmp);

@@ -4,7 +4,7 @@ use crate::recipe::{Decay, TrainRecipe};
 
 /// Factor on the learning rate at `step` of `steps`: rises in equal parts over the warm-up, then
 /// falls as the recipe says and would reach 0 at `steps`. In (0, 1].
-pub fn rate(recipe: &TrainRecipe, step: u32, steps: u32) -> f64 {
+pub(super) fn rate(recipe: &TrainRecipe, step: u32, steps: u32) -> f64 {
     let warm = (f64::from(step) + 1.0) / f64::from(recipe.warmup.max(1));
     let rest = f64::from(steps.saturating_sub(recipe.warmup).max(1));
     let done = (f64::from(step.saturating_sub(recipe.warmup)) / rest).min(1.0);

@@ -232,7 +232,7 @@ mod tests {
         let heavy = Cost { forward_macs: 600_000_000, ..small };
         assert_eq!(choose_batch(&heavy, &facts(50_000), &machine(8 << 30)), 32);
         let large = Cost { activation_bytes: 100 << 20, ..small };
-        assert_eq!(choose_batch(&large, &facts(50_000), &machine(8 << 30)), 32);
+        assert_eq!(choose_batch(&large, &facts(50_000), &machine(8 << 30)), 16);
     }
 
     #[test]

@@ -1,3 +1,4 @@
 //! The integration tests, in one binary because linking Burn is slow.
 
 mod builtin;
+mod contract;

@@ -1,0 +1,186 @@
+//! What every row of the registry must keep, whatever it is: these tests know no family.
+
+use std::fs;
+use std::path::Path;
+
+use burn::tensor::{Device, Tensor};
+use pinxit::checkpoint::Snapshot;
+use pinxit::families::{FAMILIES, Family};
+use pinxit::recipe::Recipe;
+use pinxit::run::{Record, Run};
+use pinxit::sample::{SampleOptions, SamplePlan, Trained};
+use pinxit::train::{Outcome, StepReport, TrainWatch, train};
+use pinxit::watch::{Unwatched, Watch};
+
+const STEPS: u32 = 5;
+
+/// A recipe that is as small as the family allows: real digits, few steps.
+fn recipe(family: &Family) -> Recipe {
+    let mut recipe = Recipe { family: family.name.into(), ..Recipe::default() };
+    recipe.data.source = "builtin:digits".into();
+    recipe.train.steps = Some(STEPS);
+    recipe.train.batch = Some(6);
+    recipe.train.checkpoint_every = Some(2);
+    recipe.train.sample_every = Some(STEPS);
+    recipe.train.log_every = 1;
+    for (table, knobs, key, value) in
+        [("sample", family.sample_knobs, "steps", "3"), ("model", family.model_knobs, "dropout", "0.1")]
+    {
+        if knobs.iter().any(|knob| knob.name == key) {
+            recipe.set(&format!("{table}.{key}"), value).unwrap();
+        }
+    }
+    recipe
+}
+
+/// Stops after some steps, as a user with Ctrl-C would.
+struct StopAfter {
+    steps: u32,
+    seen: u32,
+}
+
+impl Watch for StopAfter {
+    fn stopped(&self) -> bool {
+        self.seen >= self.steps
+    }
+}
+
+impl TrainWatch for StopAfter {
+    fn step(&mut self, _: &StepReport<'_>) {
+        self.seen += 1;
+    }
+}
+
+fn train_to_the_end(folder: &Path, recipe: &Recipe) -> Run {
+    let run = Run::create(folder, recipe).unwrap();
+    let outcome = train(&run, &Device::flex(), &mut StopAfter { steps: u32::MAX, seen: 0 }).unwrap();
+    assert_eq!(outcome, Outcome::Finished);
+    run
+}
+
+fn each_family(check: impl Fn(&'static Family, &Path)) {
+    assert!(!FAMILIES.is_empty());
+    for family in FAMILIES {
+        let folder = tempfile::tempdir().unwrap();
+        check(family, folder.path());
+    }
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_into_vec().unwrap()
+}
+
+#[test]
+fn a_run_leaves_everything_that_a_later_command_needs() {
+    each_family(|family, folder| {
+        let run = train_to_the_end(&folder.join("run"), &recipe(family));
+        assert_eq!(run.checkpoints().unwrap(), [4, 5], "{}", family.name);
+        assert_eq!(run.sheets().unwrap(), [0, 5]);
+        let steps: Vec<u32> = run.records().unwrap().iter().map(Record::step).collect();
+        assert_eq!(steps, [1, 2, 3, 4, 5]);
+        let resolved = run.recipe().unwrap();
+        assert_eq!(resolved.data.size, Some([8, 8]));
+        let trained = Trained::open(&run, None, &Device::flex()).unwrap();
+        assert_eq!(trained.step, STEPS);
+        assert_eq!(trained.model.classes().len(), trained.facts.classes.len());
+        assert_eq!(trained.model.shape(), trained.facts.shape);
+        assert_eq!(trained.recipe, resolved);
+    });
+}
+
+#[test]
+fn a_run_stopped_anywhere_and_resumed_equals_one_that_was_not() {
+    each_family(|family, folder| {
+        let recipe = recipe(family);
+        let whole = train_to_the_end(&folder.join("whole"), &recipe);
+        let expected = fs::read(whole.checkpoint_path(STEPS)).unwrap();
+        for stop in 1..STEPS {
+            let run = Run::create(&folder.join(format!("stopped at {stop}")), &recipe).unwrap();
+            let outcome = train(&run, &Device::flex(), &mut StopAfter { steps: stop, seen: 0 }).unwrap();
+            assert_eq!(outcome, Outcome::Stopped { step: stop });
+            let outcome = train(&run, &Device::flex(), &mut StopAfter { steps: u32::MAX, seen: 0 }).unwrap();
+            assert_eq!(outcome, Outcome::Finished);
+            assert!(fs::read(run.checkpoint_path(STEPS)).unwrap() == expected, "{} stopped at {stop}", family.name);
+            assert_eq!(run.checkpoints().unwrap(), [4, 5]);
+        }
+    });
+}
+
+#[test]
+fn the_same_recipe_gives_the_same_weights_on_one_thread_and_on_two() {
+    each_family(|family, folder| {
+        let weights = [1, 2].map(|threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let run = pool.install(|| train_to_the_end(&folder.join(threads.to_string()), &recipe(family)));
+            fs::read(run.checkpoint_path(STEPS)).unwrap()
+        });
+        assert!(weights[0] == weights[1], "{}", family.name);
+    });
+}
+
+#[test]
+fn a_picture_depends_on_its_seed_and_not_on_company_or_threads() {
+    each_family(|family, folder| {
+        let run = train_to_the_end(&folder.join("run"), &recipe(family));
+        let trained = Trained::open(&run, None, &Device::flex()).unwrap();
+        if trained.generator().is_err() {
+            return;
+        }
+        let class = trained.facts.classes.first().cloned();
+        let paint = |seed, count, threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let options = SampleOptions { count, seed, class: class.clone(), ..SampleOptions::default() };
+            let plan = SamplePlan::new(&trained, &options).unwrap();
+            pool.install(|| values(plan.paint_all(&trained, &mut Unwatched).unwrap()))
+        };
+        let company = paint(0, 64, 2);
+        let area = trained.facts.shape.len();
+        assert_eq!(company[7 * area..8 * area], paint(7, 1, 2), "{}: alone", family.name);
+        assert_eq!(company[7 * area..8 * area], paint(7, 1, 1), "{}: alone on one thread", family.name);
+        assert!(company == paint(0, 64, 1), "{}: on one thread", family.name);
+        assert_ne!(company[..area], company[area..2 * area], "{}: seeds differ", family.name);
+        assert!(company.iter().all(|value| value.is_finite()));
+    });
+}
+
+#[test]
+fn weights_that_do_not_fit_are_one_error_that_names_file_and_tensor() {
+    each_family(|family, folder| {
+        let run = train_to_the_end(&folder.join("run"), &recipe(family));
+        let path = run.checkpoint_path(STEPS);
+        let good = Snapshot::read(&path).unwrap();
+        let name = good.tensors.keys().find(|name| name.starts_with("model/")).unwrap().clone();
+
+        let mut reshaped = good.clone();
+        let array = reshaped.tensors.get_mut(&name).unwrap();
+        array.shape.push(2);
+        array.values = vec![0.5; array.shape.iter().product()];
+        let mut missing = good.clone();
+        missing.tensors.remove(&name);
+        for broken in [reshaped, missing] {
+            broken.write(&path).unwrap();
+            let message = Trained::open(&run, None, &Device::flex()).err().unwrap().to_string();
+            let short = name.trim_start_matches("model/");
+            assert!(message.contains("00000005.safetensors") && message.contains(short), "{message}");
+        }
+    });
+}
+
+#[test]
+fn a_setting_that_the_family_does_not_know_is_refused_by_name() {
+    each_family(|family, folder| {
+        let mut recipe = recipe(family);
+        let message = recipe.set("model.chanels", "3").unwrap_err().to_string();
+        assert!(message.contains("model.chanels"), "{message}");
+        let text = format!("family = \"{}\"\n[sample]\nbrush = 3\n", family.name);
+        let message = Recipe::from_toml(&text, "mine.toml").unwrap_err().to_string();
+        assert!(message.contains("mine.toml") && message.contains("brush"), "{message}");
+
+        let run = train_to_the_end(&folder.join("run"), &recipe);
+        let trained = Trained::open(&run, None, &Device::flex()).unwrap();
+        let knobs = toml::Table::from_iter([("brush".to_string(), toml::Value::Integer(3))]);
+        let options = SampleOptions { count: 1, knobs, ..SampleOptions::default() };
+        let message = SamplePlan::new(&trained, &options).err().unwrap().to_string();
+        assert!(message.contains(&format!("brush does not apply to {}", family.name)), "{message}");
+    });
+}

@@ -83,7 +83,8 @@ pub(super) struct BlockPlan {
 
 impl UNetConfig {
     /// A network from `channels` to `channels` whose levels have `block_out_channels`, with
-    /// self-attention on the way down and up where `attention` says so.
+    /// self-attention on the way down and up where `attention` says so. It begins as 0
+    /// (`zero_init_out`).
     pub fn symmetric(channels: usize, block_out_channels: &[usize], attention: &[bool]) -> Self {
         use {DownBlockType::*, UpBlockType::*};
         let down = |&attention| if attention { AttnDownBlock2D } else { DownBlock2D };

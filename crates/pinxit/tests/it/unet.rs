@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Distribution, Gradients, Tensor};
 use pinxit::checkpoint::Array;
-use pinxit::nn::{Init, Mode, UNet2d, UNetConfig, params};
+use pinxit::nn::{Dropout, Init, Mode, UNet2d, UNetConfig, params};
 
 use crate::golden::{Golden, distance, values};
 
@@ -216,7 +216,7 @@ fn dropout_depends_on_the_place_in_the_batch_and_not_on_its_size() {
     let train = |offset| Mode::Train { seed: 3, step: 7, offset };
     let whole = values(network.forward(x.clone(), t.clone(), &[], &train(0)));
     let part = |from: usize| {
-        let (x, t) = (x.clone().slice([from..from + 2]), t.clone().slice([from..from + 2]));
+        let (x, t) = (x.clone().narrow(0, from, 2), t.clone().narrow(0, from, 2));
         values(network.forward(x, t, &[], &train(from as u32)))
     };
     assert_eq!(whole, [part(0), part(2)].concat());
@@ -227,12 +227,32 @@ fn dropout_depends_on_the_place_in_the_batch_and_not_on_its_size() {
 #[test]
 fn dropout_drops_its_share_and_keeps_the_mean() {
     let device = Device::flex();
-    let dropout = pinxit::nn::Dropout::new(0.25, &mut Init::new(0, &device));
+    let dropout = Dropout::new(0.25, &mut Init::new(0, &device));
     let mode = Mode::Train { seed: 1, step: 0, offset: 0 };
     let y = values(dropout.forward(Tensor::ones([4, 8, 32, 32], &device), &mode));
     let dropped = y.iter().filter(|&&y| y == 0.0).count() as f64 / y.len() as f64;
     assert!((dropped - 0.25).abs() < 0.01, "{dropped}"); // 4 standard deviations
     assert!(y.iter().all(|&y| y == 0.0 || y == 4.0 / 3.0));
+}
+
+#[test]
+fn dropout_differs_between_pictures_layers_steps_and_seeds() {
+    let device = Device::flex();
+    let init = &mut Init::new(0, &device);
+    let (first, second) = (Dropout::new(0.5, init), Dropout::new(0.5, init));
+    let mask = |layer: &Dropout, seed, step, offset| {
+        values(layer.forward(Tensor::ones([1, 1, 8, 8], &device), &Mode::Train { seed, step, offset }))
+    };
+    let masks = [
+        mask(&first, 0, 0, 0),
+        mask(&first, 0, 0, 1),
+        mask(&second, 0, 0, 0),
+        mask(&first, 0, 1, 0),
+        mask(&first, 1, 0, 0),
+    ];
+    for (i, a) in masks.iter().enumerate() {
+        assert!(masks[..i].iter().all(|b| a != b), "{i}");
+    }
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Exponential moving average of weights.
 
+use std::collections::BTreeMap;
+
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
-use std::collections::BTreeMap;
 
 use super::ops;
 use super::params::{self, Flat, Path};
@@ -25,9 +26,8 @@ impl<M: Module> Ema<M> {
     /// `average = decay * average + (1 - decay) * weights`. `module` must be the network that the
     /// average was made of.
     pub fn update(&mut self, module: &M, decay: f64) {
-        let average = self.model.clone();
         let mut update = Update { path: Path::default(), weights: params::flat(module), weight: 1.0 - decay };
-        self.model = average.map(&mut update);
+        self.model = self.model.clone().map(&mut update);
     }
 
     /// The network with averaged weights, without autodiff.

@@ -7,7 +7,7 @@ use burn::tensor::{Gradients, Tensor, TensorData};
 
 use super::ops::{self, AdamStep};
 use super::params::{self, Flat, Path};
-use crate::checkpoint::Snapshot;
+use crate::checkpoint::{Array, Snapshot};
 use crate::error::{Error, Result};
 
 /// What stays the same from step to step.
@@ -162,7 +162,7 @@ fn moments<M: Module>(
     let shapes = parameters.iter().map(|(name, flat)| (name.clone(), flat.shape.clone())).collect();
     let arrays = params::under(prefix, from);
     params::check(&shapes, &arrays)?;
-    let flat = |array: crate::checkpoint::Array, like: &Flat| {
+    let flat = |array: Array, like: &Flat| {
         let data = TensorData::new(array.values, [like.shape.iter().product::<usize>()]);
         Flat { shape: array.shape, values: Tensor::from_data(data, &like.values.device()) }
     };

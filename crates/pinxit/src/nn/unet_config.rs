@@ -64,7 +64,24 @@ pub struct UNetConfig {
 
 impl Default for UNetConfig {
     fn default() -> Self {
-        Self { zero_init_out: false, ..Self::symmetric(3, &[224, 448, 672, 896], &[false, true, true, true]) }
+        use {DownBlockType::*, UpBlockType::*};
+        Self {
+            in_channels: 3,
+            out_channels: 3,
+            block_out_channels: vec![224, 448, 672, 896],
+            down_block_types: vec![DownBlock2D, AttnDownBlock2D, AttnDownBlock2D, AttnDownBlock2D],
+            up_block_types: vec![AttnUpBlock2D, AttnUpBlock2D, AttnUpBlock2D, UpBlock2D],
+            layers_per_block: 2,
+            add_attention: true,
+            attention_head_dim: Some(8),
+            norm_num_groups: 32,
+            norm_eps: 1e-5,
+            dropout: 0.0,
+            num_class_embeds: None,
+            freq_shift: 0,
+            flip_sin_to_cos: true,
+            zero_init_out: false,
+        }
     }
 }
 
@@ -83,7 +100,8 @@ pub(super) struct BlockPlan {
 
 impl UNetConfig {
     /// A network from `channels` to `channels` whose levels have `block_out_channels`, with
-    /// self-attention on the way down and up where `attention` says so.
+    /// self-attention on the way down and up where `attention` says so. It begins as 0
+    /// (`zero_init_out`).
     pub fn symmetric(channels: usize, block_out_channels: &[usize], attention: &[bool]) -> Self {
         use {DownBlockType::*, UpBlockType::*};
         let down = |&attention| if attention { AttnDownBlock2D } else { DownBlock2D };
@@ -94,16 +112,8 @@ impl UNetConfig {
             block_out_channels: block_out_channels.to_vec(),
             down_block_types: attention.iter().map(down).collect(),
             up_block_types: attention.iter().rev().map(up).collect(),
-            layers_per_block: 2,
-            add_attention: true,
-            attention_head_dim: Some(8),
-            norm_num_groups: 32,
-            norm_eps: 1e-5,
-            dropout: 0.0,
-            num_class_embeds: None,
-            freq_shift: 0,
-            flip_sin_to_cos: true,
             zero_init_out: true,
+            ..Self::default()
         }
     }
 
@@ -127,66 +137,76 @@ impl UNetConfig {
     /// # Errors
     /// [`Error::Config`] that says which setting to change.
     pub fn validate(&self, [height, width]: [usize; 2]) -> Result<()> {
-        let require = |holds: bool, message: &dyn Fn() -> String| {
-            if holds { Ok(()) } else { Err(Error::config(message())) }
-        };
-        let levels = self.levels();
-        require(levels > 0, &|| {
-            "block_out_channels is empty; give the channels of at least one level".into()
-        })?;
-        for (name, len) in
-            [("down_block_types", self.down_block_types.len()), ("up_block_types", self.up_block_types.len())]
-        {
-            require(len == levels, &|| {
-                format!(
-                    "{name} has {len} entries but block_out_channels has {levels}; give one for each level"
-                )
-            })?;
+        self.validate_numbers()?;
+        self.validate_channels()?;
+        let halvings = self.levels() - 1;
+        let multiple = 1usize.checked_shl(halvings as u32).unwrap_or(0);
+        let fits = |size: usize| size > 0 && size.is_multiple_of(multiple);
+        if fits(height) && fits(width) {
+            return Ok(());
         }
-        for (name, value) in [
+        Err(Error::config(format!(
+            "pictures of {height}x{width} pixels can't be halved {halvings} times; use height and width \
+             divisible by {multiple}, or fewer levels in block_out_channels"
+        )))
+    }
+
+    fn validate_numbers(&self) -> Result<()> {
+        let levels = self.levels();
+        if levels == 0 {
+            return Err(Error::config(
+                "block_out_channels is empty; give the channels of at least one level",
+            ));
+        }
+        let lists = [
+            ("down_block_types", self.down_block_types.len()),
+            ("up_block_types", self.up_block_types.len()),
+        ];
+        if let Some((name, len)) = lists.into_iter().find(|&(_, len)| len != levels) {
+            return Err(Error::config(format!(
+                "{name} has {len} entries but block_out_channels has {levels}; give one for each level"
+            )));
+        }
+        let counts = [
             ("in_channels", self.in_channels),
             ("out_channels", self.out_channels),
             ("layers_per_block", self.layers_per_block),
             ("norm_num_groups", self.norm_num_groups),
             ("num_class_embeds", self.num_class_embeds.unwrap_or(1)),
             ("attention_head_dim", self.attention_head_dim.unwrap_or(1)),
-        ] {
-            require(value > 0, &|| format!("{name} is 0; it must be at least 1"))?;
+        ];
+        if let Some((name, _)) = counts.into_iter().find(|&(_, count)| count == 0) {
+            return Err(Error::config(format!("{name} is 0; it must be at least 1")));
         }
-        self.validate_channels()?;
-        require((0.0..1.0).contains(&self.dropout), &|| {
-            format!("dropout is {}; it must be at least 0 and below 1", self.dropout)
-        })?;
-        require(self.norm_eps > 0.0, &|| format!("norm_eps is {}; it must be above 0", self.norm_eps))?;
-        let multiple = 1usize.checked_shl(levels as u32 - 1).unwrap_or(0);
-        let fits = |size: usize| size > 0 && multiple > 0 && size % multiple == 0;
-        require(fits(height) && fits(width), &|| {
-            format!(
-                "pictures of {height}x{width} pixels can't be halved {} times; use height and width \
-                 divisible by {multiple}, or fewer levels in block_out_channels",
-                levels - 1
-            )
-        })
+        if !(0.0..1.0).contains(&self.dropout) {
+            let dropout = self.dropout;
+            return Err(Error::config(format!("dropout is {dropout}; it must be at least 0 and below 1")));
+        }
+        if !(self.norm_eps > 0.0 && self.norm_eps.is_finite()) {
+            let eps = self.norm_eps;
+            return Err(Error::config(format!("norm_eps is {eps}; it must be a number above 0")));
+        }
+        Ok(())
     }
 
     fn validate_channels(&self) -> Result<()> {
         let groups = self.norm_num_groups;
         for (level, &channels) in self.block_out_channels.iter().enumerate() {
-            if channels == 0 || channels % groups != 0 {
+            if channels == 0 || !channels.is_multiple_of(groups) {
                 return Err(Error::config(format!(
                     "level {level} has {channels} channels, which norm_num_groups = {groups} does not divide; \
                      use a multiple of {groups} or fewer groups"
                 )));
             }
             let head = self.attention_head_dim.unwrap_or(channels);
-            if self.has_attention(level) && channels % head != 0 {
+            if self.has_attention(level) && !channels.is_multiple_of(head) {
                 return Err(Error::config(format!(
                     "level {level} has {channels} channels, which attention_head_dim = {head} does not divide"
                 )));
             }
         }
         let first = self.block_out_channels[0];
-        if first % 2 != 0 || first <= 2 * self.freq_shift {
+        if !first.is_multiple_of(2) || first <= 2 * self.freq_shift {
             return Err(Error::config(format!(
                 "the first of block_out_channels is {first}; the time embedding needs an even number \
                  above {}",

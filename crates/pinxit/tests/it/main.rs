@@ -3,3 +3,5 @@
 mod builtin;
 mod contract;
 mod layers;
+mod optim;
+mod unet;

@@ -100,7 +100,11 @@ fn a_run_stopped_anywhere_and_resumed_equals_one_that_was_not() {
             assert_eq!(outcome, Outcome::Stopped { step: stop });
             let outcome = train(&run, &Device::flex(), &mut StopAfter { steps: u32::MAX, seen: 0 }).unwrap();
             assert_eq!(outcome, Outcome::Finished);
-            assert!(fs::read(run.checkpoint_path(STEPS)).unwrap() == expected, "{} stopped at {stop}", family.name);
+            assert!(
+                fs::read(run.checkpoint_path(STEPS)).unwrap() == expected,
+                "{} stopped at {stop}",
+                family.name
+            );
             assert_eq!(run.checkpoints().unwrap(), [4, 5]);
         }
     });

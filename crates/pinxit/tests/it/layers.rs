@@ -52,12 +52,30 @@ fn each_layer_names_only_those_below_it() {
     let upper = ["crate::train", "crate::sample", "crate::run", "crate::report", "crate::recipe"];
     let within = |folder: &'static str| move |name: &str| name.starts_with(folder);
     forbid(within("nn/"), &upper, "layers know no run");
-    forbid(within("nn/"), &["crate::diffusion", "crate::families", "crate::model"], "layers know no objective");
-    forbid(within("diffusion/"), &["crate::families", "crate::train", "crate::sample", "crate::run"], "objectives know no family");
-    forbid(within("likelihood/"), &["crate::families", "crate::diffusion", "crate::train"], "likelihoods are below");
-    forbid(within("data/"), &["crate::nn", "crate::families", "crate::train", "crate::diffusion"], "data knows no model");
+    forbid(
+        within("nn/"),
+        &["crate::diffusion", "crate::families", "crate::model"],
+        "layers know no objective",
+    );
+    forbid(
+        within("diffusion/"),
+        &["crate::families", "crate::train", "crate::sample", "crate::run"],
+        "objectives know no family",
+    );
+    forbid(
+        within("likelihood/"),
+        &["crate::families", "crate::diffusion", "crate::train"],
+        "likelihoods are below",
+    );
+    forbid(
+        within("data/"),
+        &["crate::nn", "crate::families", "crate::train", "crate::diffusion"],
+        "data knows no model",
+    );
     let traits_only = |name: &str| {
-        name.starts_with("train/") || name.starts_with("metrics/") || ["sample.rs", "run.rs", "report.rs"].contains(&name)
+        name.starts_with("train/")
+            || name.starts_with("metrics/")
+            || ["sample.rs", "run.rs", "report.rs"].contains(&name)
     };
     forbid(traits_only, &["crate::diffusion", "crate::nn", "crate::likelihood"], "it knows traits only");
 }
@@ -66,12 +84,22 @@ fn each_layer_names_only_those_below_it() {
 fn families_are_named_in_their_file_and_their_row_alone() {
     for family in FAMILIES {
         let module = format!("{}::", family.name.replace('-', "_"));
-        let elsewhere = |name: &str| name.starts_with("families/") && name != "families/mod.rs" && !name.contains(family.name);
+        let elsewhere = |name: &str| {
+            name.starts_with("families/") && name != "families/mod.rs" && !name.contains(family.name)
+        };
         if FAMILIES.len() > 1 {
-            forbid(elsewhere, &[&format!("super::{module}"), &format!("families::{module}")], "families never import each other");
+            forbid(
+                elsewhere,
+                &[&format!("super::{module}"), &format!("families::{module}")],
+                "families never import each other",
+            );
         }
         let quoted = format!("\"{}\"", family.name);
-        forbid(|name: &str| name.starts_with("train/") || name == "sample.rs", &[&quoted], "the loop knows no family");
+        forbid(
+            |name: &str| name.starts_with("train/") || name == "sample.rs",
+            &[&quoted],
+            "the loop knows no family",
+        );
     }
 }
 

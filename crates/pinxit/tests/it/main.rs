@@ -2,6 +2,7 @@
 
 mod builtin;
 mod contract;
+mod golden;
 mod layers;
 mod optim;
 mod unet;

@@ -23,7 +23,7 @@ pub enum Purpose {
     TrainLevel = 4,
     /// Dropping of the label for classifier-free guidance; step, index = place in the batch.
     LabelDrop = 5,
-    /// Dropout masks; step, index = number of the dropout layer.
+    /// Dropout masks; step, index = number of the dropout layer and place in the batch.
     Dropout = 6,
     /// The first noise of a sample; the seed is the image's own.
     SampleStart = 7,

@@ -1,1 +1,36 @@
 //! Layers that the field knows by name, the only module that calls `pinxit-kernels`.
+//!
+//! [`ops`] holds the operations, the layer files hold one layer each, and [`UNet2d`] puts them
+//! together. [`Init`] hands out first weights; [`params`] reads and writes weights by name;
+//! [`Adam`] and [`Ema`] change them.
+
+mod conv;
+mod cost;
+mod dropout;
+mod ema;
+mod embedding;
+mod init;
+mod linear;
+mod norm;
+pub mod ops;
+mod optim;
+pub mod params;
+mod time;
+mod unet;
+mod unet_blocks;
+mod unet_config;
+
+pub use conv::Conv2d;
+pub use cost::Tally;
+pub use dropout::{Dropout, Mode};
+pub use ema::{Ema, ramped_decay};
+pub use embedding::Embedding;
+pub use init::Init;
+pub use linear::Linear;
+pub use norm::GroupNorm;
+pub use ops::Activation;
+pub use optim::{Adam, AdamConfig, add_gradients};
+pub use time::{SinusoidalEmbedding, TimestepEmbedding};
+pub use unet::UNet2d;
+pub use unet_blocks::{Attention, Downsample2d, ResnetBlock2d, Upsample2d};
+pub use unet_config::{DownBlockType, UNetConfig, UpBlockType};

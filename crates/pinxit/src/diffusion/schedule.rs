@@ -123,13 +123,13 @@ impl DiscreteLevels {
     /// The noise levels of `steps` sampling steps, and 0.
     ///
     /// # Errors
-    /// [`Error::Config`] unless `1 <= steps <= T`.
+    /// [`Error::Config`] unless `1 <= steps <= T`, below T for [`Spacing::Multistep`].
     pub fn schedule(&self, spacing: Spacing, steps: usize) -> Result<Vec<f64>> {
         require_steps(steps)?;
-        if steps > self.count() {
+        let most = self.count() - usize::from(spacing == Spacing::Multistep);
+        if steps > most {
             return Err(Error::config(format!(
-                "{steps} sampling steps are more than the {} noise levels of the model; ask for fewer",
-                self.count()
+                "{steps} sampling steps are more than this model's noise levels allow; ask for {most} or fewer"
             )));
         }
         let times = self.times(spacing, steps);
@@ -182,11 +182,13 @@ pub const FLOW_SIGMA_MAX: f64 = 99_999.0;
 /// `sigma' = shift * sigma`.
 ///
 /// # Errors
-/// [`Error::Config`] unless `steps > 0` and `shift > 0`.
+/// [`Error::Config`] unless `steps > 0` and `0 < shift <= 100`.
 pub fn rectified_flow(steps: usize, shift: f64) -> Result<Vec<f64>> {
     require_steps(steps)?;
-    if !(shift > 0.0 && shift.is_finite()) {
-        return Err(Error::config(format!("the shift of a schedule must be above 0, not {shift}")));
+    if !(shift > 0.0 && shift <= 100.0) {
+        return Err(Error::config(format!(
+            "the shift of a schedule must be above 0 and at most 100, not {shift}"
+        )));
     }
     let sigma = |t: f64| (shift * t / (1.0 - t)).min(FLOW_SIGMA_MAX);
     Ok(linspace(1.0, 0.0, steps + 1).into_iter().map(sigma).collect())

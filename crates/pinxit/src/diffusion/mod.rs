@@ -15,9 +15,17 @@
 //! | guidance | [`guidance`] | how strongly the class is insisted on |
 
 pub mod guidance;
+pub mod knobs;
+pub mod learner;
+pub mod model;
+pub mod noise;
+pub mod objective;
 pub mod precond;
 pub mod samplers;
+pub mod sampling;
 pub mod schedule;
+pub mod setup;
+pub mod vlb;
 
 use burn::tensor::Tensor;
 

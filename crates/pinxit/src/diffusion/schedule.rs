@@ -144,9 +144,9 @@ impl DiscreteLevels {
                 let stride = self.count() / steps;
                 (0..steps).rev().map(|i| (i * stride) as f64).collect()
             }
-            Spacing::Trailing => {
-                (0..steps).map(|i| (count - i as f64 * count / steps as f64).round_ties_even() - 1.0).collect()
-            }
+            Spacing::Trailing => (0..steps)
+                .map(|i| (count - i as f64 * count / steps as f64).round_ties_even() - 1.0)
+                .collect(),
             Spacing::Linspace => linspace(last, 0.0, steps),
             Spacing::Multistep => {
                 let mut times = linspace(last, 0.0, steps + 1);

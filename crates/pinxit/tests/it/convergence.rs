@@ -6,7 +6,8 @@
 
 use burn::tensor::{Device, Tensor};
 use pinxit::data::ImageShape;
-use pinxit::diffusion::samplers::{SAMPLERS, Sampler, Sampling, SeededNoise, Settings};
+use pinxit::diffusion::noise::SeededNoise;
+use pinxit::diffusion::samplers::{SAMPLERS, Sampler, Sampling, Settings};
 use pinxit::diffusion::schedule::{karras, rectified_flow};
 use pinxit::diffusion::{Condition, Denoiser};
 use pinxit::watch::Unwatched;

@@ -4,8 +4,9 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use pinxit::diffusion::noise::NoiseSource;
 use pinxit::diffusion::precond::{Network, Preconditioned, Preconditioning, Prediction};
-use pinxit::diffusion::samplers::{Churn, NoiseSource, Sampling, Settings, find};
+use pinxit::diffusion::samplers::{Churn, Sampling, Settings, find};
 use pinxit::diffusion::schedule::{Betas, DiscreteLevels, Spacing, karras, rectified_flow};
 use pinxit::diffusion::{Clamped, Condition, Denoiser};
 use pinxit::watch::{Unwatched, Watch};

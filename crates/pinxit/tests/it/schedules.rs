@@ -1,8 +1,6 @@
 //! Oracle: oracle/schedules.py (diffusers 0.42.1, f32), and the papers' formulas.
 
-use pinxit::diffusion::schedule::{
-    Betas, DiscreteLevels, FLOW_SIGMA_MAX, Spacing, karras, rectified_flow,
-};
+use pinxit::diffusion::schedule::{Betas, DiscreteLevels, FLOW_SIGMA_MAX, Spacing, karras, rectified_flow};
 use serde::Deserialize;
 
 #[derive(Deserialize)]

@@ -9,12 +9,11 @@
 mod ode;
 mod sde;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Tensor;
 
+use super::noise::NoiseSource;
 use super::{Condition, Denoiser};
-use crate::data::ImageShape;
 use crate::error::{Error, Result};
-use crate::rng::{Purpose, Rng};
 use crate::watch::Watch;
 
 /// A way from noise to a picture.
@@ -29,6 +28,8 @@ pub struct Sampler {
     pub order: u32,
     /// Whether it adds noise on its way (with its default settings).
     pub stochastic: bool,
+    /// The largest noise level that it can start at with few steps; others take any.
+    pub largest_sigma: f64,
     /// The fields of [`Settings`] that it reads.
     pub settings: &'static [&'static str],
     /// Takes noise x `[B, C, H, W]` of level `sigmas[0]` to pictures.
@@ -44,6 +45,7 @@ pub static SAMPLERS: &[Sampler] = &[
                 without lines 6-8",
         order: 1,
         stochastic: false,
+        largest_sigma: f64::INFINITY,
         settings: &[],
         run: ode::euler,
     },
@@ -53,6 +55,7 @@ pub static SAMPLERS: &[Sampler] = &[
         paper: "Karras et al. 2022, Elucidating the Design Space of Diffusion-Based Generative Models, algorithm 1",
         order: 2,
         stochastic: false,
+        largest_sigma: 1e3,
         settings: &[],
         run: ode::heun,
     },
@@ -62,6 +65,7 @@ pub static SAMPLERS: &[Sampler] = &[
         paper: "Heun's method on Liu et al. 2022, Flow Straight and Fast, eq. 1",
         order: 2,
         stochastic: false,
+        largest_sigma: f64::INFINITY,
         settings: &[],
         run: ode::heun_flow,
     },
@@ -71,6 +75,7 @@ pub static SAMPLERS: &[Sampler] = &[
         paper: "Karras et al. 2022, Elucidating the Design Space of Diffusion-Based Generative Models, algorithm 2",
         order: 2,
         stochastic: true,
+        largest_sigma: 1e3,
         settings: &["churn"],
         run: sde::heun_churn,
     },
@@ -80,6 +85,7 @@ pub static SAMPLERS: &[Sampler] = &[
         paper: "Song et al. 2021, Denoising Diffusion Implicit Models, eq. 12 and 16",
         order: 1,
         stochastic: false,
+        largest_sigma: f64::INFINITY,
         settings: &["eta"],
         run: sde::ddim,
     },
@@ -89,6 +95,7 @@ pub static SAMPLERS: &[Sampler] = &[
         paper: "Ho et al. 2020, Denoising Diffusion Probabilistic Models, algorithm 2 and eq. 7",
         order: 1,
         stochastic: true,
+        largest_sigma: f64::INFINITY,
         settings: &[],
         run: sde::ddpm,
     },
@@ -99,6 +106,7 @@ pub static SAMPLERS: &[Sampler] = &[
                 algorithm 2",
         order: 2,
         stochastic: false,
+        largest_sigma: f64::INFINITY,
         settings: &[],
         run: ode::dpmpp_2m,
     },
@@ -191,44 +199,5 @@ impl Sampling<'_> {
             watch.progress("sampling", u64::from(number) + 1, total);
         }
         Ok(x)
-    }
-}
-
-/// Unit noise for the steps of a sampler.
-pub trait NoiseSource {
-    /// The noise `[B, C, H, W]` of step `number`.
-    fn step(&self, number: u32) -> Tensor<4>;
-}
-
-/// Noise of every picture's own seed: picture i is the same in every batch.
-pub struct SeededNoise<'a> {
-    /// One seed a picture.
-    pub seeds: &'a [u64],
-    /// Shape of each picture.
-    pub shape: ImageShape,
-    /// Where to make the noise.
-    pub device: &'a Device,
-}
-
-impl SeededNoise<'_> {
-    /// The noise `[B, C, H, W]` that sampling starts from, of unit variance.
-    pub fn start(&self) -> Tensor<4> {
-        self.draw(Purpose::SampleStart, 0)
-    }
-
-    fn draw(&self, purpose: Purpose, step: u32) -> Tensor<4> {
-        let size = self.shape.len();
-        let mut values = vec![0.0; self.seeds.len() * size];
-        for (&seed, picture) in self.seeds.iter().zip(values.chunks_mut(size.max(1))) {
-            Rng::new(seed, purpose, step, 0).fill_normal(picture);
-        }
-        let dims = [self.seeds.len(), self.shape.channels, self.shape.height, self.shape.width];
-        Tensor::from_data(TensorData::new(values, dims), self.device)
-    }
-}
-
-impl NoiseSource for SeededNoise<'_> {
-    fn step(&self, number: u32) -> Tensor<4> {
-        self.draw(Purpose::SampleStep, number)
     }
 }

@@ -85,6 +85,32 @@ pub const fn default_text(source: &'static str) -> &'static str {
     }
 }
 
+/// The knobs of a table that two structs share: `N` is the number of both together.
+pub const fn join<const N: usize>(first: &[Knob], second: &[Knob]) -> [Knob; N] {
+    let mut all = [Knob { name: "", about: "", default: "" }; N];
+    let mut i = 0;
+    while i < N {
+        all[i] = if i < first.len() { first[i] } else { second[i - first.len()] };
+        i += 1;
+    }
+    all
+}
+
+/// Reads a recipe table that two structs share (see [`join`]); what isn't a knob of the first is
+/// left to the second.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_joined<A: DeserializeOwned, B: DeserializeOwned>(
+    table: &toml::Table,
+    first: &[Knob],
+    place: &str,
+) -> Result<(A, B)> {
+    let belongs = |(key, _): &(String, toml::Value)| first.iter().any(|knob| knob.name == key);
+    let (first, second): (Vec<_>, Vec<_>) = table.clone().into_iter().partition(belongs);
+    Ok((parse(&first.into_iter().collect(), place)?, parse(&second.into_iter().collect(), place)?))
+}
+
 /// Reads a recipe table into its knobs struct; `place` is its name in the recipe, for errors.
 ///
 /// # Errors

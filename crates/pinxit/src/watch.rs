@@ -28,3 +28,27 @@ pub trait Watch {
 pub struct Unwatched;
 
 impl Watch for Unwatched {}
+
+/// The watcher of one of several equal pieces of work: shows their progress as one.
+pub struct Part<'a> {
+    /// The watcher of the whole.
+    pub watch: &'a mut dyn Watch,
+    /// Units that the pieces before have done.
+    pub before: u64,
+    /// Units of all pieces.
+    pub total: u64,
+}
+
+impl Watch for Part<'_> {
+    fn progress(&mut self, task: &str, done: u64, _: u64) {
+        self.watch.progress(task, self.before + done, self.total);
+    }
+
+    fn notice(&mut self, message: &str) {
+        self.watch.notice(message);
+    }
+
+    fn stopped(&self) -> bool {
+        self.watch.stopped()
+    }
+}

@@ -3,6 +3,10 @@
 //! To add a family, write `families/x.rs` with a `FAMILY`, add `mod x;` and one row here. The
 //! command line, its help, the README's table and the contract tests follow from the row.
 
+pub mod ddpm;
+pub mod edm;
+pub mod flow;
+
 use burn::tensor::Device;
 
 use crate::checkpoint::Snapshot;
@@ -58,7 +62,7 @@ pub struct DataFacts {
 }
 
 /// Every family.
-pub static FAMILIES: &[&Family] = &[];
+pub static FAMILIES: &[&Family] = &[&flow::FAMILY, &edm::FAMILY, &ddpm::FAMILY];
 
 /// The family called `name`.
 ///

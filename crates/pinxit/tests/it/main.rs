@@ -2,7 +2,11 @@
 
 mod builtin;
 mod contract;
+mod convergence;
+mod diffusion;
 mod golden;
 mod layers;
 mod optim;
+mod samplers;
+mod schedules;
 mod unet;

@@ -1,0 +1,126 @@
+//! The knobs that every diffusion family shares, and what they are when left open.
+
+use crate::data::ImageShape;
+use crate::error::{Error, Result};
+use crate::families::DataFacts;
+use crate::nn::UNetConfig;
+
+crate::knobs! {
+    /// The part of a diffusion family's `[model]` table that all of them share.
+    pub struct DiffusionKnobs {
+        /// Channels of the U-Net at full size, a multiple of 8.
+        pub width: Option<usize> = None,
+        /// Channels of each level as a multiple of `width`; each further level halves height and width.
+        pub multipliers: Option<Vec<usize>> = None,
+        /// Residual blocks of each level.
+        pub blocks: usize = 2,
+        /// Shorter sides, in pixels, of the levels with self-attention; the middle always has it.
+        pub attention: Option<Vec<usize>> = None,
+        /// Channels of an attention head; one head with all channels when not given.
+        pub head_dim: Option<usize> = None,
+        /// Probability of dropping a value inside a residual block, 0 to below 1.
+        pub dropout: f64 = 0.0,
+        /// Probability of hiding the class of a picture, which guidance needs, 0 to below 1.
+        pub label_drop: f64 = 0.1,
+        /// Gamma of Min-SNR weighting of noise levels, 5 in its paper; off when not given.
+        pub min_snr_gamma: Option<f64> = None,
+    }
+}
+
+/// The longer side, in pixels, that the smallest level of a U-Net may have.
+const SMALLEST_LEVEL: usize = 20;
+
+impl DiffusionKnobs {
+    /// Fills in what is open, for pictures of `facts` on an ordinary computer, and refuses what
+    /// can't work.
+    ///
+    /// # Errors
+    /// [`Error::Config`] that says which knob or size to change.
+    pub fn fill(&mut self, facts: &DataFacts) -> Result<()> {
+        let ImageShape { height, width, .. } = facts.shape;
+        let multipliers = match &self.multipliers {
+            Some(multipliers) => multipliers.clone(),
+            None => multipliers(height, width)?,
+        };
+        let side = height.min(width);
+        let attention = (1..multipliers.len()).map(|level| side >> level).filter(|&side| side <= 8).collect();
+        self.multipliers = Some(multipliers);
+        self.attention.get_or_insert(attention);
+        self.width.get_or_insert(if side <= 12 { 64 } else { 48 });
+        if !(0.0..1.0).contains(&self.label_drop) {
+            return Err(Error::config(format!(
+                "model.label_drop is {}; it must be at least 0 and below 1",
+                self.label_drop
+            )));
+        }
+        if self.min_snr_gamma.is_some_and(|gamma| gamma.is_nan() || gamma <= 0.0) {
+            return Err(Error::config("model.min_snr_gamma must be above 0; leave it away to turn it off"));
+        }
+        self.unet(facts).map(drop)
+    }
+
+    /// The network of filled-in knobs.
+    ///
+    /// # Errors
+    /// [`Error::Config`] that says which knob or size to change.
+    pub fn unet(&self, facts: &DataFacts) -> Result<UNetConfig> {
+        let (Some(width), Some(multipliers), Some(sides)) = (self.width, &self.multipliers, &self.attention)
+        else {
+            return Err(Error::config(
+                "the recipe is not resolved: model.width, model.multipliers and model.attention are open",
+            ));
+        };
+        if width == 0 || width % 8 != 0 {
+            return Err(Error::config(format!("model.width is {width}; it must be a multiple of 8")));
+        }
+        let channels: Vec<_> = multipliers.iter().map(|multiplier| multiplier * width).collect();
+        let side = facts.shape.height.min(facts.shape.width);
+        let attention: Vec<_> = (0..channels.len()).map(|level| sides.contains(&(side >> level))).collect();
+        let config = UNetConfig {
+            layers_per_block: self.blocks,
+            attention_head_dim: self.head_dim,
+            norm_num_groups: groups(width),
+            dropout: self.dropout,
+            num_class_embeds: (!facts.classes.is_empty()).then_some(facts.classes.len() + 1),
+            ..UNetConfig::symmetric(facts.shape.channels, &channels, &attention)
+        };
+        config.validate([facts.shape.height, facts.shape.width])?;
+        Ok(config)
+    }
+
+    /// A learning rate that suits the width: 1e-3 up to 64 channels, then falling to DDPM's 2e-4
+    /// at 128 and more.
+    pub fn learning_rate(&self) -> f64 {
+        let width = self.width.unwrap_or(64).max(1) as f64;
+        (1e-3 * (64.0 / width).powf(2.32)).clamp(2e-4, 1e-3)
+    }
+}
+
+/// As many levels as it takes to get small enough for attention in the middle.
+fn multipliers(height: usize, width: usize) -> Result<Vec<usize>> {
+    let longer = height.max(width);
+    let wanted = match longer {
+        0..=12 => 2,
+        13..=40 => 3,
+        41..=80 => 4,
+        _ => 5,
+    };
+    let halvings = (height | width).trailing_zeros() as usize; // of the less even side
+    let levels = wanted.min(halvings + 1);
+    if longer >> (levels - 1) > SMALLEST_LEVEL && levels < wanted {
+        let multiple = 1 << (wanted - 1);
+        let near = |size: usize| (size / multiple).max(1) * multiple;
+        return Err(Error::config(format!(
+            "pictures of {height}x{width} pixels can be halved only {halvings} times, too few for a U-Net; \
+             use --size {}x{}",
+            near(height),
+            near(width)
+        )));
+    }
+    Ok([1, 2, 2, 4, 4].into_iter().take(levels).collect())
+}
+
+/// Groups of a normalisation: 32 as usual, fewer so that each has at least 4 channels.
+fn groups(width: usize) -> usize {
+    [32, 16, 8, 4].into_iter().find(|groups| width.is_multiple_of(4 * groups)).unwrap_or(2)
+}

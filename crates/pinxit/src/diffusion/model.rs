@@ -1,0 +1,174 @@
+//! A trained diffusion model: pictures from seeds, and how probable pictures are.
+
+use burn::tensor::{Device, Tensor};
+
+use super::noise::{SeededNoise, shape_of};
+use super::precond::{Network, Preconditioned, Preconditioning};
+use super::samplers::Sampling;
+use super::sampling::{SampleKnobs, SamplePlan};
+use super::{Clamped, Condition, vlb};
+use crate::data::{Batch, ImageShape};
+use crate::error::{Error, Result};
+use crate::knobs;
+use crate::model::{Generate, Likelihood, Model, Request};
+use crate::nn::{Ema, Mode, UNet2d};
+use crate::watch::{Part, Watch};
+
+/// Pixels, over all pictures, that go through the network at once, to bound memory.
+const PIXELS_AT_ONCE: usize = 65_536;
+
+/// The averaged network of a diffusion family and what surrounds it.
+#[derive(Debug)]
+pub struct DiffusionModel {
+    pub(super) network: Ema<UNet2d>,
+    pub(super) preconditioning: Preconditioning,
+    pub(super) shape: ImageShape,
+    pub(super) classes: Vec<String>,
+    /// Whether it has learned "no class" (index `classes.len()`) too.
+    pub(super) knows_no_class: bool,
+    /// The recipe's `[sample]` table, under the request's options.
+    pub(super) sample: toml::Table,
+    pub(super) device: Device,
+}
+
+impl Network for UNet2d {
+    fn predict(&self, x: Tensor<4>, noise: Tensor<1>, classes: &[u32]) -> Tensor<4> {
+        self.forward(x, noise, classes, &Mode::Eval)
+    }
+}
+
+impl Model for DiffusionModel {
+    fn shape(&self) -> ImageShape {
+        self.shape
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn generate(&self) -> Option<&dyn Generate> {
+        Some(self)
+    }
+
+    fn likelihood(&self) -> Option<&dyn Likelihood> {
+        matches!(self.preconditioning, Preconditioning::VariancePreserving { .. }).then_some(self)
+    }
+}
+
+impl Generate for DiffusionModel {
+    fn generate(&self, request: &Request, watch: &mut dyn Watch) -> Result<Tensor<4>> {
+        let plan = self.plan(&request.options)?;
+        self.check_classes(&request.classes, request.seeds.len())?;
+        let at_once = self.at_once();
+        let steps = plan.sigmas.len() as u64 - 1;
+        let total = steps * request.seeds.len().div_ceil(at_once) as u64;
+        let mut pictures = Vec::new();
+        for (number, seeds) in request.seeds.chunks(at_once).enumerate() {
+            let start = number * at_once;
+            let classes = request.classes.get(start..start + seeds.len()).unwrap_or_default().to_vec();
+            let mut watch = Part { watch, before: steps * number as u64, total };
+            pictures.push(self.sample(&plan, seeds, &Condition { classes }, &mut watch)?);
+        }
+        if pictures.is_empty() {
+            let ImageShape { channels, height, width } = self.shape;
+            return Ok(Tensor::zeros([0, channels, height, width], &self.device));
+        }
+        Ok(Tensor::cat(pictures, 0))
+    }
+}
+
+impl DiffusionModel {
+    /// How many pictures to work on at once.
+    fn at_once(&self) -> usize {
+        (PIXELS_AT_ONCE / (self.shape.height * self.shape.width).max(1)).clamp(1, 256)
+    }
+
+    /// The plan of the recipe's settings with `options` over them.
+    fn plan(&self, options: &toml::Table) -> Result<SamplePlan> {
+        let mut table = self.sample.clone();
+        table.extend(options.clone());
+        let plan = knobs::parse::<SampleKnobs>(&table, "sample")?.plan(&self.preconditioning)?;
+        if plan.guides() && !self.knows_no_class {
+            return Err(Error::config(if self.classes.is_empty() {
+                "guidance needs classes, and this model has none; leave sample.guidance away"
+            } else {
+                "guidance needs a model that was trained with model.label_drop above 0; leave sample.guidance away"
+            }));
+        }
+        Ok(plan)
+    }
+
+    /// Refuses classes that don't fit the pictures or the model.
+    fn check_classes(&self, classes: &[u32], pictures: usize) -> Result<()> {
+        let expected = if self.classes.is_empty() { 0 } else { pictures };
+        if classes.len() != expected {
+            return Err(Error::config(format!(
+                "{pictures} pictures of a model with {} classes need {expected} class indices, not {}",
+                self.classes.len(),
+                classes.len()
+            )));
+        }
+        let known = self.classes.len() + usize::from(self.knows_no_class);
+        match classes.iter().find(|&&class| class as usize >= known) {
+            Some(class) => Err(Error::config(format!(
+                "class {class} is unknown; the model has {} classes, counted from 0",
+                self.classes.len()
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn sample(
+        &self,
+        plan: &SamplePlan,
+        seeds: &[u64],
+        condition: &Condition,
+        watch: &mut dyn Watch,
+    ) -> Result<Tensor<4>> {
+        let noise = SeededNoise { seeds, shape: self.shape, device: &self.device };
+        let start = noise.start().mul_scalar(plan.sigmas[0]);
+        plan.with_denoiser(&self.denoiser(), self.classes.len() as u32, |denoiser| {
+            let sampling = Sampling {
+                denoiser,
+                condition,
+                sigmas: &plan.sigmas,
+                noise: &noise,
+                settings: plan.settings,
+            };
+            (plan.sampler.run)(&sampling, start, watch)
+        })
+    }
+
+    fn denoiser(&self) -> Preconditioned<'_> {
+        Preconditioned { network: self.network.model(), preconditioning: &self.preconditioning }
+    }
+}
+
+impl Likelihood for DiffusionModel {
+    fn nats(&self, batch: &Batch, seed: u64, watch: &mut dyn Watch) -> Result<Vec<f64>> {
+        let Preconditioning::VariancePreserving { levels, .. } = &self.preconditioning else {
+            return Err(Error::Unsupported("only the discrete noise levels of ddpm have this bound".into()));
+        };
+        let shape = shape_of(&batch.images);
+        if shape != self.shape {
+            return Err(Error::config(format!(
+                "the model knows pictures of {:?}, not {shape:?}",
+                self.shape
+            )));
+        }
+        let labels = if self.classes.is_empty() { &[][..] } else { &batch.labels };
+        self.check_classes(labels, batch.len())?;
+        let parts = batch.split(batch.len().div_ceil(self.at_once()));
+        let total = (levels.count() * parts.len()) as u64;
+        let mut nats = Vec::with_capacity(batch.len());
+        for (number, part) in parts.iter().enumerate() {
+            let classes = if self.classes.is_empty() { Vec::new() } else { part.labels.clone() };
+            let mut watch = Part { watch, before: (number * levels.count()) as u64, total };
+            let denoiser = self.denoiser();
+            let bound =
+                vlb::Bound { denoiser: &Clamped(&denoiser), levels, condition: &Condition { classes } };
+            nats.extend(bound.nats(part, seed, &mut watch)?);
+        }
+        Ok(nats)
+    }
+}

@@ -1,5 +1,36 @@
-//! The only unsafe code of Pinxit.
+//! Fast CPU kernels and their place in Burn: the only crate of Pinxit with unsafe code.
+//!
+//! Every public function takes and gives Burn tensors. On Burn's CPU backend `Flex` in `f32` it runs a kernel of
+//! this crate; on every other device or type it composes Burn's own operations, so that the same program runs
+//! on a GPU. The kernels use AVX-512 or AVX2 where the processor has them, asked at run time.
+//!
+//! Two properties hold for every kernel, by construction and by test:
+//! - the result for an image does not depend on the other images of its batch, nor on their number;
+//! - no result depends on the number of threads ([`threads::count`]).
 
+mod adam;
+mod attention;
+mod conv2d;
+mod exp;
+mod gemm;
+mod glue;
+mod group_norm;
+mod linear;
 mod map;
+mod reduce;
+mod silu;
+mod simd;
+#[cfg(test)]
+mod testing;
+pub mod threads;
+mod upsample;
 
+pub use adam::{AdamStep, adam, lerp};
+pub use attention::attention;
+pub use conv2d::conv2d;
+pub use group_norm::{Activation, group_norm};
+pub use linear::linear;
 pub use map::MappedFile;
+pub use reduce::sum_of_squares;
+pub use silu::silu;
+pub use upsample::upsample_nearest2;

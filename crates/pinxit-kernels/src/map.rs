@@ -1,30 +1,55 @@
-//! Files read through the page cache instead of the heap.
+//! A file as a slice of bytes.
 
+use memmap2::Mmap;
 use std::fs::File;
 use std::io;
 use std::path::Path;
 
-/// A file mapped read-only into memory.
+/// A file mapped into memory for reading.
 ///
-/// The file must not be changed while it is mapped: write a new one and rename it instead, as
-/// the picture cache does.
+/// Pages are read when they are first touched and dropped under memory pressure, so a data set larger than the memory
+/// is one slice. It is meant for cache files that are written once under a temporary name, renamed into place and
+/// never changed afterwards; a file that another program truncates while it is mapped ends the process.
 #[derive(Debug)]
-pub struct MappedFile(memmap2::Mmap);
+pub struct MappedFile(Mmap);
 
 impl MappedFile {
-    /// Maps the whole file.
+    /// Maps the whole file at `path`.
     ///
     /// # Errors
-    /// If the file can't be opened or mapped.
+    /// What the system says when it cannot open or map the file.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
-        // SAFETY: the mapping is read-only and lives in this value. What remains of the contract
-        // of `map`, that nobody shortens the file meanwhile, is the documented duty of the caller.
-        unsafe { memmap2::Mmap::map(&file) }.map(Self)
+        // SAFETY: a map is sound as long as nobody changes the file. The files that Pinxit maps are its own
+        // caches, complete before they appear under their name and replaced by renaming, which leaves the
+        // mapped file as it was.
+        let map = unsafe { Mmap::map(&file)? };
+        Ok(Self(map))
     }
 
-    /// The content of the file.
+    /// The bytes of the file.
     pub fn bytes(&self) -> &[u8] {
         &self.0
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gives_the_bytes_of_the_file() {
+        let path = std::env::temp_dir().join(format!("pinxit-map-{}", std::process::id()));
+        std::fs::write(&path, b"pinxit").unwrap();
+        let map = MappedFile::open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(map.bytes(), b"pinxit");
+    }
+
+    #[test]
+    fn a_missing_file_is_an_error() {
+        let error = MappedFile::open(Path::new("no such file")).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }

@@ -1,0 +1,179 @@
+//! The way from Burn's tensors to slices and back, forward and backward, written once for all operations.
+//!
+//! A kernel becomes a differentiable operation on Burn tensors by implementing [`Operation`] over contiguous
+//! `f32` arrays. It runs when the tensors live on Burn's CPU backend `Flex` in `f32` ([`supported`]); on every
+//! other device and type the public functions of this crate compose Burn's own operations instead.
+
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::flex::FlexTensor;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, DispatchDevice, Flex, TensorMetadata, backend_extension};
+use burn::tensor::{DType, Tensor, TensorData};
+use std::fmt::Debug;
+
+/// A contiguous `f32` array in row-major order.
+#[derive(Clone, Debug)]
+pub(crate) struct Array(FlexTensor);
+
+impl Array {
+    /// Takes `data` as an array of the shape `dims`.
+    pub(crate) fn new(data: Vec<f32>, dims: impl Into<Vec<usize>>) -> Self {
+        Self(FlexTensor::from_data(TensorData::new(data, dims.into())))
+    }
+
+    fn from_tensor(tensor: FlexTensor) -> Self {
+        Self(tensor.to_contiguous())
+    }
+
+    pub(crate) fn data(&self) -> &[f32] {
+        self.0.storage()
+    }
+
+    /// The elements for writing: in place when nothing else holds them, else in a copy of our own.
+    pub(crate) fn data_mut(&mut self) -> &mut [f32] {
+        self.0.storage_mut()
+    }
+
+    /// The shape, which has `D` dimensions.
+    pub(crate) fn dims<const D: usize>(&self) -> [usize; D] {
+        let shape = self.0.shape();
+        std::array::from_fn(|i| shape[i])
+    }
+}
+
+/// An operation with one output and up to three inputs.
+pub(crate) trait Operation: Clone + Debug + Send + Sync + 'static {
+    fn forward(&self, inputs: &[Array]) -> Array;
+
+    /// Gradients with respect to the inputs for which `wanted` is true, given the one of the output.
+    fn backward(&self, inputs: &[Array], grad: &Array, wanted: &[bool]) -> Vec<Option<Array>>;
+}
+
+/// Whether the kernels handle this tensor.
+pub(crate) fn supported<const D: usize>(x: &Tensor<D>) -> bool {
+    x.dtype() == DType::F32 && matches!(x.device().inner().as_dispatch(), DispatchDevice::Flex(_))
+}
+
+/// The elements of a [`supported`] tensor, without its history.
+///
+/// The storage moves, so an array whose tensor had no other owner is written in place.
+pub(crate) fn into_array<const D: usize>(x: Tensor<D>) -> Array {
+    match x.inner().try_into_primitive::<Flex>() {
+        Ok(tensor) => Array::from_tensor(tensor),
+        Err(error) => unreachable!("a tensor that is supported is on Flex: {error:?}"),
+    }
+}
+
+/// An array as a tensor of Burn.
+pub(crate) fn into_tensor<const D: usize>(array: Array) -> Tensor<D> {
+    Tensor::from_primitive::<Flex>(array.0)
+}
+
+/// `op(a)`.
+pub(crate) fn apply1<const D: usize, const E: usize>(op: impl Operation, a: Tensor<D>) -> Tensor<E> {
+    Tensor::from_dispatch(Dispatch::unary(op, a.into_dispatch()))
+}
+
+/// `op(a, b)`.
+pub(crate) fn apply2<const D: usize, const E: usize, const F: usize>(
+    op: impl Operation,
+    a: Tensor<D>,
+    b: Tensor<E>,
+) -> Tensor<F> {
+    Tensor::from_dispatch(Dispatch::binary(op, a.into_dispatch(), b.into_dispatch()))
+}
+
+/// `op(a, b, c)`.
+pub(crate) fn apply3<const D: usize, const E: usize, const F: usize, const G: usize>(
+    op: impl Operation,
+    a: Tensor<D>,
+    b: Tensor<E>,
+    c: Tensor<F>,
+) -> Tensor<G> {
+    Tensor::from_dispatch(Dispatch::ternary(op, a.into_dispatch(), b.into_dispatch(), c.into_dispatch()))
+}
+
+/// The extension of Burn's backends: run any [`Operation`].
+#[backend_extension(Flex, Autodiff)]
+trait Apply: Backend {
+    fn unary<O: Operation>(op: O, a: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn binary<O: Operation>(op: O, a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn ternary<O: Operation>(
+        op: O,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+}
+
+impl Apply for Flex {
+    fn unary<O: Operation>(op: O, a: FlexTensor) -> FlexTensor {
+        forward(&op, [a]).0
+    }
+
+    fn binary<O: Operation>(op: O, a: FlexTensor, b: FlexTensor) -> FlexTensor {
+        forward(&op, [a, b]).0
+    }
+
+    fn ternary<O: Operation>(op: O, a: FlexTensor, b: FlexTensor, c: FlexTensor) -> FlexTensor {
+        forward(&op, [a, b, c]).0
+    }
+}
+
+impl<C: CheckpointStrategy> Apply for Autodiff<Flex, C> {
+    fn unary<O: Operation>(op: O, a: FloatTensor<Self>) -> FloatTensor<Self> {
+        tracked::<C, O, 1>(op, [a])
+    }
+
+    fn binary<O: Operation>(op: O, a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+        tracked::<C, O, 2>(op, [a, b])
+    }
+
+    fn ternary<O: Operation>(
+        op: O,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        tracked::<C, O, 3>(op, [a, b, c])
+    }
+}
+
+fn forward<O: Operation, const N: usize>(op: &O, inputs: [FlexTensor; N]) -> Array {
+    op.forward(&inputs.map(Array::from_tensor))
+}
+
+/// Runs `op` and records it for the backward pass, which gets the inputs again.
+fn tracked<C: CheckpointStrategy, O: Operation, const N: usize>(
+    op: O,
+    inputs: [FloatTensor<Autodiff<Flex>>; N],
+) -> FloatTensor<Autodiff<Flex>> {
+    let nodes = inputs.each_ref().map(|input| input.node());
+    let inputs = inputs.map(|input| Array::from_tensor(input.into_primitive()));
+    let output = op.forward(&inputs).0;
+    match Step(op).prepare::<C>(nodes).compute_bound().stateful() {
+        OpsKind::Tracked(prep) => prep.finish(inputs, output),
+        OpsKind::UnTracked(prep) => prep.finish(output),
+    }
+}
+
+/// The backward step of an operation; its state are the inputs.
+#[derive(Debug)]
+struct Step<O>(O);
+
+impl<O: Operation, const N: usize> Backward<Flex, N> for Step<O> {
+    type State = [Array; N];
+
+    fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = Array::from_tensor(grads.consume::<Flex>(&ops.node));
+        let wanted = ops.parents.each_ref().map(Option::is_some);
+        let found = self.0.backward(&ops.state, &grad, &wanted);
+        for (node, grad) in ops.parents.into_iter().zip(found) {
+            if let (Some(node), Some(grad)) = (node, grad) {
+                grads.register::<Flex>(node.id, grad.0);
+            }
+        }
+    }
+}

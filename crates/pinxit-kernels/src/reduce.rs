@@ -1,0 +1,92 @@
+//! Sums in a fixed order.
+//!
+//! A sum runs in 16 lanes whatever the processor, so its bits depend on the numbers alone.
+
+use crate::{glue, simd, threads};
+use burn::tensor::Tensor;
+
+/// Partial sums that are carried side by side.
+pub(crate) const LANES: usize = 16;
+/// Numbers that a lane sums in f32 before its sum goes to f64: the rounding stays that of a short sum.
+const SHORT: usize = 64 * LANES;
+
+/// Sum of the squares of all elements, in f64: the square of the 2-norm.
+///
+/// Independent of the number of threads. No gradient flows through it.
+pub fn sum_of_squares<const D: usize>(x: Tensor<D>) -> f64 {
+    if glue::supported(&x) {
+        squares(glue::into_array(x).data())
+    } else {
+        x.square().sum().into_data().iter::<f64>().sum()
+    }
+}
+
+fn squares(x: &[f32]) -> f64 {
+    threads::sum_chunks(x.len(), |range| {
+        let x = &x[range];
+        simd::vectorised(|| fold([x], |[x]| [x * x])[0])
+    })
+}
+
+/// Sums of `N` terms over the elements of `M` slices of one length.
+#[inline(always)]
+pub(crate) fn fold<const M: usize, const N: usize>(
+    slices: [&[f32]; M],
+    term: impl Fn([f32; M]) -> [f32; N],
+) -> [f64; N] {
+    let len = slices[0].len();
+    let mut total = [0.0_f64; N];
+    for start in (0..len).step_by(SHORT) {
+        let parts = slices.map(|x| x[start..len.min(start + SHORT)].as_chunks::<LANES>());
+        let mut lanes = [[0.0_f32; LANES]; N];
+        for vector in 0..parts[0].0.len() {
+            let vectors = parts.map(|(vectors, _)| vectors[vector]);
+            for lane in 0..LANES {
+                let terms = term(vectors.map(|x| x[lane]));
+                (0..N).for_each(|n| lanes[n][lane] += terms[n]);
+            }
+        }
+        for lane in 0..parts[0].1.len() {
+            let terms = term(parts.map(|(_, rest)| rest[lane]));
+            (0..N).for_each(|n| lanes[n][lane] += terms[n]);
+        }
+        (0..N).for_each(|n| total[n] += lanes[n].iter().map(|&x| f64::from(x)).sum::<f64>());
+    }
+    total
+}
+
+/// Sum of `x`.
+pub(crate) fn sum(x: &[f32]) -> f64 {
+    simd::vectorised(|| fold([x], |x| x)[0])
+}
+
+/// Sums of the columns of a matrix with rows of `width` numbers, row after row.
+pub(crate) fn sum_rows(x: &[f32], width: usize) -> Vec<f32> {
+    let mut sums = vec![0.0_f64; width];
+    for row in x.chunks_exact(width) {
+        sums.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
+    }
+    sums.into_iter().map(|sum| sum as f32).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::numbers;
+
+    #[test]
+    fn sums_are_those_in_f64() {
+        for len in [0, 1, 15, 16, 17, 1023, 1025, 100_003] {
+            let x = numbers(len, 1);
+            let want: f64 = x.iter().map(|&x| f64::from(x)).sum();
+            assert!((sum(&x) - want).abs() <= 1e-6 * (len as f64).sqrt() * 20.0, "sum of {len}");
+            let want: f64 = x.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+            assert!((squares(&x) - want).abs() <= 1e-6 * want, "sum of squares of {len}");
+        }
+    }
+
+    #[test]
+    fn rows_add_up() {
+        assert_eq!(sum_rows(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 2), [9.0, 12.0]);
+    }
+}

@@ -181,11 +181,10 @@ fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 pub fn read_picture(path: &Path, shape: ImageShape, fit: Fit, background: u8) -> Result<Vec<f32>> {
     let bytes = fs::read(path).map_err(Error::io(path, "reading the picture"))?;
     let decoded = decode::decode(&bytes).map_err(|reason| Error::data(path, reason))?;
-    let fitted = Planes::<u16>::from_image(&decoded.image)
-        .map(|planes| planes.into_channels(shape.channels, background))
-        .and_then(|planes| resize::fit(planes, shape.height, shape.width, fit, background))
-        .ok_or_else(|| {
-            Error::data(path, "floating-point pictures have no fixed range; save it with 8 or 16 bits")
-        })?;
+    let planes = Planes::<u16>::from_image(&decoded.image).ok_or_else(|| {
+        Error::data(path, "floating-point pictures have no fixed range; save it with 8 or 16 bits")
+    })?;
+    let planes = planes.into_channels(shape.channels, background);
+    let fitted = resize::fit(planes, shape.height, shape.width, fit, background);
     Ok(fitted.planes.iter().flatten().map(|&value| f32::from(value) / 32_767.5 - 1.0).collect())
 }

@@ -66,8 +66,6 @@ def main():
             read = read.convert("RGB")
         array = np.asarray(read)
         golden[name] = np.ascontiguousarray(array.reshape(read.height, read.width, -1))
-    # A kind that has no fixed range of values and must be refused.
-    Image.fromarray(smooth(1)[:, :, 0].astype(np.float32), mode="F").save(folder / "float.tiff")
     save_file(golden, GOLDEN / "pictures.safetensors")
 
 

@@ -1,8 +1,7 @@
 //! Pictures out: tensors in `[-1, 1]` to PNG files and sheets; and single pictures in.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 
 use burn::tensor::Tensor;
 
@@ -10,6 +9,7 @@ use crate::data::decode;
 use crate::data::planes::Planes;
 use crate::data::{ImageShape, resize};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::recipe::Fit;
 
 /// Smallest side that a picture has on a sheet, in pixels: smaller ones are magnified.
@@ -156,21 +156,9 @@ pub fn save_png(
         return Err(Error::config(format!("{} exists and is not overwritten", path.display())));
     }
     let bytes = encode_png(picture, texts)?;
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = PathBuf::from(name);
-    let written = write_synced(&temporary, &bytes).and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        // The first error is the one to tell.
-        _ = fs::remove_file(&temporary);
-    }
-    written.map_err(Error::io(path, "writing the picture"))
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+    files::write_whole(path, |temporary| {
+        fs::write(temporary, &bytes).map_err(Error::io(path, "writing the picture"))
+    })
 }
 
 /// Reads a picture file and brings it to `shape` as the data pipeline does: planar `[C, H, W]`

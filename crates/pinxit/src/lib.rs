@@ -11,6 +11,7 @@ pub mod data;
 pub mod diffusion;
 pub mod error;
 pub mod families;
+pub mod files;
 pub mod image_io;
 pub mod knobs;
 pub mod likelihood;

@@ -99,8 +99,8 @@ impl Cifar {
             let metadata = fs::metadata(&path).map_err(Error::io(&path, "opening the CIFAR file"))?;
             files.push(BatchFile { path, metadata, count: 0 });
         }
-        let all_ten = files.iter().all(|file| Kind::Ten.fits(file.metadata.len()));
-        let kind = if all_ten { Kind::Ten } else { Kind::Hundred };
+        let all_fit = |kind: Kind| files.iter().all(|file| kind.fits(file.metadata.len()));
+        let kind = if all_fit(Kind::Hundred) && !all_fit(Kind::Ten) { Kind::Hundred } else { Kind::Ten };
         for file in &mut files {
             if !kind.fits(file.metadata.len()) {
                 let message = format!(

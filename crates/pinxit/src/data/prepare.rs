@@ -7,7 +7,7 @@ use std::time::Instant;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::cache::{CacheWriter, CachedPictures, Index, VERSION};
+use super::cache::{self, CachedPictures, Index, VERSION};
 use super::decode::{Decoded, Header};
 use super::planes::{Planes, Sample};
 use super::report::{ClassCount, Reject, ScanReport, SizeCount, kind};
@@ -206,24 +206,25 @@ fn decode_into(
     layout: Layout,
     watch: &mut dyn Watch,
 ) -> Result<()> {
-    let mut writer = CacheWriter::create(path)?;
-    let mut found = Found::default();
-    let work = |index| ready(source, index, recipe, layout);
-    in_order("reading pictures", source.len(), watch, work, |index, picture| match picture {
-        Ok(picture) => {
-            found.add(source, index, &picture);
-            writer.write(&picture.bytes)
+    cache::write(path, |write| {
+        let mut found = Found::default();
+        let work = |index| ready(source, index, recipe, layout);
+        in_order("reading pictures", source.len(), watch, work, |index, picture| match picture {
+            Ok(picture) => {
+                found.add(source, index, &picture);
+                write(&picture.bytes)
+            }
+            Err(reason) => {
+                found.rejects.push(Reject { path: source.name(index), reason });
+                Ok(())
+            }
+        })?;
+        if found.names.is_empty() {
+            let first = found.rejects.into_iter().next().map(|reject| (0, reject.reason));
+            return Err(nothing_usable(source, recipe, first));
         }
-        Err(reason) => {
-            found.rejects.push(Reject { path: source.name(index), reason });
-            Ok(())
-        }
-    })?;
-    if found.names.is_empty() {
-        let first = found.rejects.into_iter().next().map(|reject| (0, reject.reason));
-        return Err(nothing_usable(source, recipe, first));
-    }
-    writer.finish(&found.into_index(source, recipe, layout))
+        Ok(found.into_index(source, recipe, layout))
+    })
 }
 
 /// What is gathered on the way through the pictures.

@@ -1,0 +1,60 @@
+//! Files that appear whole or not at all.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// Makes the file at `path` appear whole or not at all: `write` fills a temporary file beside it,
+/// which is synced and renamed, and then the folder is synced, so that even a power cut leaves the
+/// old file or the new one.
+///
+/// # Errors
+/// What `write` returns, or the system's refusal; the temporary file is removed.
+pub fn write_whole(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let temporary = folder.join(format!(".{name}.{}.tmp", std::process::id()));
+    let finish = || {
+        write(&temporary)?;
+        let file = File::options().write(true).open(&temporary).map_err(Error::io(path, "writing"))?;
+        file.sync_all().map_err(Error::io(path, "writing to the disk"))?;
+        fs::rename(&temporary, path).map_err(Error::io(path, "putting the file in its place"))?;
+        sync_folder(folder)
+    };
+    finish().inspect_err(|_| {
+        let _ = fs::remove_file(&temporary); // the first error is the one to tell
+    })
+}
+
+/// Makes renames and new names in `folder` last through a power cut.
+///
+/// # Errors
+/// The system's refusal.
+pub fn sync_folder(folder: &Path) -> Result<()> {
+    if cfg!(unix) {
+        let handle = File::open(folder).map_err(Error::io(folder, "opening the folder"))?;
+        handle.sync_all().map_err(Error::io(folder, "writing the folder to the disk"))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kept");
+        fs::write(&path, "old").unwrap();
+        let failed = write_whole(&path, |temporary| {
+            fs::write(temporary, "ne").unwrap();
+            Err(Error::config("disk full"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

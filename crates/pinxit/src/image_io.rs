@@ -1,8 +1,7 @@
 //! Pictures out: tensors in `[-1, 1]` to PNG files and sheets; and single pictures in.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 
 use burn::tensor::Tensor;
 
@@ -10,6 +9,7 @@ use crate::data::decode;
 use crate::data::planes::Planes;
 use crate::data::{ImageShape, resize};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::recipe::Fit;
 
 /// Smallest side that a picture has on a sheet, in pixels: smaller ones are magnified.
@@ -156,21 +156,9 @@ pub fn save_png(
         return Err(Error::config(format!("{} exists and is not overwritten", path.display())));
     }
     let bytes = encode_png(picture, texts)?;
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = PathBuf::from(name);
-    let written = write_synced(&temporary, &bytes).and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        // The first error is the one to tell.
-        _ = fs::remove_file(&temporary);
-    }
-    written.map_err(Error::io(path, "writing the picture"))
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+    files::write_whole(path, |temporary| {
+        fs::write(temporary, &bytes).map_err(Error::io(path, "writing the picture"))
+    })
 }
 
 /// Reads a picture file and brings it to `shape` as the data pipeline does: planar `[C, H, W]`
@@ -181,11 +169,10 @@ fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 pub fn read_picture(path: &Path, shape: ImageShape, fit: Fit, background: u8) -> Result<Vec<f32>> {
     let bytes = fs::read(path).map_err(Error::io(path, "reading the picture"))?;
     let decoded = decode::decode(&bytes).map_err(|reason| Error::data(path, reason))?;
-    let fitted = Planes::<u16>::from_image(&decoded.image)
-        .map(|planes| planes.into_channels(shape.channels, background))
-        .and_then(|planes| resize::fit(planes, shape.height, shape.width, fit, background))
-        .ok_or_else(|| {
-            Error::data(path, "floating-point pictures have no fixed range; save it with 8 or 16 bits")
-        })?;
+    let planes = Planes::<u16>::from_image(&decoded.image).ok_or_else(|| {
+        Error::data(path, "floating-point pictures have no fixed range; save it with 8 or 16 bits")
+    })?;
+    let planes = planes.into_channels(shape.channels, background);
+    let fitted = resize::fit(planes, shape.height, shape.width, fit, background);
     Ok(fitted.planes.iter().flatten().map(|&value| f32::from(value) / 32_767.5 - 1.0).collect())
 }

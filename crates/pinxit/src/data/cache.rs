@@ -7,6 +7,7 @@
 use std::fs::{self, File};
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use pinxit_kernels::MappedFile;
 use serde::{Deserialize, Serialize};
@@ -15,8 +16,9 @@ use sha2::{Digest, Sha256};
 use super::report::ScanReport;
 use super::{Dataset, ImageShape};
 use crate::error::{Error, Result};
+use crate::files;
 
-const MAGIC: &[u8; 8] = b"PINXITpx";
+const MAGIC: &[u8] = b"PINXITpx";
 /// Raised whenever the layout, or what decoding does to a picture, changes.
 pub(super) const VERSION: u32 = 1;
 const PROLOGUE: usize = 64;
@@ -121,58 +123,49 @@ impl Dataset for CachedPictures {
     }
 }
 
-/// A cache file in the making: invisible until [`CacheWriter::finish`], gone if that never comes.
-pub(super) struct CacheWriter {
-    file: BufWriter<File>,
-    temporary: TemporaryFile,
-    target: PathBuf,
+/// Makes the cache file at `target`: `fill` appends the values of the pictures with the function
+/// that it is given, and returns the index. The file appears whole or not at all.
+///
+/// # Errors
+/// What `fill` returns, or [`Error::Io`] if the file can't be written.
+pub(super) fn write(
+    target: &Path,
+    fill: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<()>) -> Result<Index>,
+) -> Result<()> {
+    let folder = target.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(Error::io(folder, WRITING))?;
+    remove_leftovers(folder);
+    let failed = || Error::io(target, WRITING);
+    files::write_whole(target, |temporary| {
+        let mut file = BufWriter::with_capacity(1 << 20, File::create(temporary).map_err(failed())?);
+        file.write_all(&[0; PROLOGUE]).map_err(failed())?;
+        let index = fill(&mut |bytes| file.write_all(bytes).map_err(failed()))?;
+        let json = serde_json::to_vec(&index)
+            .map_err(|error| Error::data(target, format!("the index can't be written: {error}")))?;
+        let start = file.stream_position().map_err(failed())?;
+        file.write_all(&json).map_err(failed())?;
+        file.seek(SeekFrom::Start(0)).map_err(failed())?;
+        file.write_all(&prologue(start, &json)).map_err(failed())?;
+        file.flush().map_err(failed())
+    })
 }
 
-impl CacheWriter {
-    pub(super) fn create(target: &Path) -> Result<Self> {
-        let folder = target.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder).map_err(Error::io(folder, WRITING))?;
-        let temporary = TemporaryFile(target.with_extension(format!("{}.tmp", std::process::id())));
-        let file = File::create(&temporary.0).map_err(Error::io(&temporary.0, WRITING))?;
-        let mut writer =
-            Self { file: BufWriter::with_capacity(1 << 20, file), temporary, target: target.into() };
-        writer.write(&[0; PROLOGUE])?;
-        Ok(writer)
-    }
-
-    /// Appends the values of one picture.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.file.write_all(bytes).map_err(Error::io(&self.target, WRITING))
-    }
-
-    /// Adds index and prologue, brings everything to the disk and gives the file its name.
-    pub(super) fn finish(mut self, index: &Index) -> Result<()> {
-        let json = serde_json::to_vec(index)
-            .map_err(|error| Error::data(&self.target, format!("the index can't be written: {error}")))?;
-        self.write(&json)?;
-        let failed = || Error::io(&self.target, WRITING);
-        let end = self.file.stream_position().map_err(failed())?;
-        let mut prologue = Vec::with_capacity(PROLOGUE);
-        prologue.extend(MAGIC);
-        prologue.extend(u64::from(VERSION).to_le_bytes());
-        prologue.extend((end - json.len() as u64).to_le_bytes());
-        prologue.extend((json.len() as u64).to_le_bytes());
-        prologue.extend(&Sha256::digest(&json)[..]);
-        self.file.seek(SeekFrom::Start(0)).map_err(failed())?;
-        self.file.write_all(&prologue).map_err(failed())?;
-        self.file.flush().map_err(failed())?;
-        self.file.get_ref().sync_all().map_err(failed())?;
-        fs::rename(&self.temporary.0, &self.target).map_err(failed())
-    }
+fn prologue(start: u64, json: &[u8]) -> Vec<u8> {
+    let words = [u64::from(VERSION), start, json.len() as u64];
+    let words: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    [MAGIC, &words[..], &Sha256::digest(json)[..]].concat()
 }
 
-/// Removes its file when it goes out of scope; after a rename there is nothing to remove.
-struct TemporaryFile(PathBuf);
-
-impl Drop for TemporaryFile {
-    fn drop(&mut self) {
-        // Nothing can be done about a file that can't be removed.
-        _ = fs::remove_file(&self.0);
+/// Removes what a killed process left half written; a day is longer than any writing takes.
+fn remove_leftovers(folder: &Path) {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let modified = entry.metadata().and_then(|metadata| metadata.modified()).ok();
+        let is_old = modified.and_then(|time| time.elapsed().ok()).is_some_and(|age| age > DAY);
+        if is_old && entry.path().extension().is_some_and(|extension| extension == "tmp") {
+            // Left where it is if it can't be removed: it does no harm.
+            _ = fs::remove_file(entry.path());
+        }
     }
 }
 

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use sha2::Sha256;
 
-use super::decode::{self, Decoded, Header, MAX_FILE};
+use super::decode::{self, Header, MAX_FILE};
 use super::report::Reject;
-use super::source::{Source, content_hash, identify_file};
+use super::source::{Loaded, Source, content_hash, identify_file};
 use crate::error::{Error, Result};
 
 /// The picture files below a folder, in the order of their paths.
@@ -155,18 +155,19 @@ impl Source for Folder {
         &self.classes
     }
 
-    fn label(&self, index: usize) -> Option<u32> {
-        let class = self.files[index].class()?;
-        self.classes.binary_search_by(|name| name.as_str().cmp(class)).ok().map(|label| label as u32)
-    }
-
     fn header(&self, index: usize) -> Result<Header, String> {
         decode::header(&self.files[index].read()?)
     }
 
-    fn load(&self, index: usize) -> Result<(Decoded, u64), String> {
-        let bytes = self.files[index].read()?;
-        Ok((decode::decode(&bytes)?, content_hash(&bytes)))
+    fn load(&self, index: usize) -> Result<Loaded, String> {
+        let file = &self.files[index];
+        let bytes = file.read()?;
+        let label = file.class().and_then(|class| self.classes.iter().position(|name| name == class));
+        Ok(Loaded {
+            decoded: decode::decode(&bytes)?,
+            hash: content_hash(&bytes),
+            label: label.map(|label| label as u32),
+        })
     }
 
     fn identify(&self, hasher: &mut Sha256) {

@@ -4,6 +4,8 @@
 //! [`split::view`] divides it into training and held-out pictures; [`loader::Loader`] makes the
 //! batch of any step.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 pub mod builtin;
@@ -16,9 +18,11 @@ use crate::watch::Watch;
 
 pub mod augment;
 mod cache;
+mod cifar;
 pub mod contact;
 pub(crate) mod decode;
 mod folder;
+mod idx;
 pub mod loader;
 pub(crate) mod planes;
 mod prepare;
@@ -31,6 +35,8 @@ pub use cache::default_cache_dir;
 pub use loader::Loader;
 pub use report::ScanReport;
 pub use split::{Split, View};
+
+use source::Source;
 
 /// What [`open`] gives.
 pub struct Opened {
@@ -57,19 +63,58 @@ pub fn open(recipe: &DataRecipe, cache_dir: &Path, watch: &mut dyn Watch) -> Res
     }
     let path = Path::new(&recipe.source);
     if recipe.source.is_empty() {
-        return Err(Error::config(
-            "data.source is empty: name a folder of pictures, a file, or builtin:NAME",
-        ));
+        return Err(Error::config(format!("data.source is empty: name {SOURCES}")));
     }
     if !path.exists() {
-        return Err(Error::data(
-            path,
-            "not found: looked for a folder of pictures, or an IDX or CIFAR binary file",
-        ));
+        return Err(Error::data(path, format!("not found; name {SOURCES}")));
     }
-    let source = folder::Folder::open(path, recipe.labels)?;
-    prepare::prepare(&source, recipe, cache_dir, watch)
+    let source = if path.is_dir() { folder_source(path, recipe)? } else { file_source(path, recipe)? };
+    prepare::prepare(&*source, recipe, cache_dir, watch)
 }
+
+/// What can be opened, for messages.
+const SOURCES: &str = "a folder of pictures, an IDX or CIFAR binary file, or builtin:NAME";
+
+/// The pictures in a folder; if there are none, the CIFAR or IDX training set that lies there.
+fn folder_source(path: &Path, recipe: &DataRecipe) -> Result<Box<dyn Source>> {
+    let pictures = folder::Folder::open(path, recipe.labels)?;
+    if pictures.len() > 0 {
+        return Ok(Box::new(pictures));
+    }
+    let cifar = cifar::find_in(path);
+    if !cifar.is_empty() {
+        return Ok(Box::new(cifar::Cifar::open(&cifar, recipe.labels)?));
+    }
+    match idx::find_in(path) {
+        Some(path) => Ok(Box::new(idx::Idx::open(&path, recipe.labels)?)),
+        None => Ok(Box::new(pictures)),
+    }
+}
+
+/// The pictures in a file, told by its first bytes and its length.
+fn file_source(path: &Path, recipe: &DataRecipe) -> Result<Box<dyn Source>> {
+    let reading = "reading the file";
+    let file = File::open(path).map_err(Error::io(path, reading))?;
+    let length = file.metadata().map_err(Error::io(path, reading))?.len();
+    let mut head = Vec::with_capacity(16);
+    file.take(16).read_to_end(&mut head).map_err(Error::io(path, reading))?;
+    if idx::is_idx(&head) {
+        return Ok(Box::new(idx::Idx::open(path, recipe.labels)?));
+    }
+    if decode::sniff(&head).is_some() {
+        return Err(Error::data(path, "this is one picture; name the folder it lies in"));
+    }
+    if head.starts_with(&GZIP) {
+        return Err(Error::data(path, "this is compressed; unpack it with gunzip and name the result"));
+    }
+    if cifar::fits(length) {
+        return Ok(Box::new(cifar::Cifar::open(&[path.into()], recipe.labels)?));
+    }
+    Err(Error::data(path, format!("neither a folder nor a file of pictures; name {SOURCES}")))
+}
+
+/// How a gzip file begins (RFC 1952).
+const GZIP: [u8; 2] = [0x1F, 0x8B];
 
 /// Height, width and number of channels of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]

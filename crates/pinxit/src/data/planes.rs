@@ -1,13 +1,9 @@
 //! Pictures as one plane a channel, and the conversions between grey, colour and alpha.
 
-use fast_image_resize::PixelTrait;
-use fast_image_resize::pixels::{U8, U16};
 use image::DynamicImage;
 
 /// An 8-bit or 16-bit value of a picture.
 pub(crate) trait Sample: Copy + Default + PartialEq + Send + Sync + 'static {
-    /// The one-channel pixel that the resizer knows.
-    type Pixel: PixelTrait;
     /// The value of white and of opaque.
     const MAX: u64;
 
@@ -16,13 +12,13 @@ pub(crate) trait Sample: Copy + Default + PartialEq + Send + Sync + 'static {
     /// `value` must be at most `MAX`.
     fn from_wide(value: u64) -> Self;
     fn wide(self) -> u64;
-    fn to_pixel(self) -> Self::Pixel;
-    fn from_pixel(pixel: Self::Pixel) -> Self;
+    fn to_f32(self) -> f32;
+    /// Rounds and clips.
+    fn from_f32(value: f32) -> Self;
     fn push_bytes(self, out: &mut Vec<u8>);
 }
 
 impl Sample for u8 {
-    type Pixel = U8;
     const MAX: u64 = 255;
 
     fn from_8(value: u8) -> Self {
@@ -37,11 +33,11 @@ impl Sample for u8 {
     fn wide(self) -> u64 {
         self.into()
     }
-    fn to_pixel(self) -> U8 {
-        U8::new(self)
+    fn to_f32(self) -> f32 {
+        self.into()
     }
-    fn from_pixel(pixel: U8) -> Self {
-        pixel.0
+    fn from_f32(value: f32) -> Self {
+        (value + 0.5) as u8 // `as` clips
     }
     fn push_bytes(self, out: &mut Vec<u8>) {
         out.push(self);
@@ -49,7 +45,6 @@ impl Sample for u8 {
 }
 
 impl Sample for u16 {
-    type Pixel = U16;
     const MAX: u64 = 65_535;
 
     fn from_8(value: u8) -> Self {
@@ -64,11 +59,11 @@ impl Sample for u16 {
     fn wide(self) -> u64 {
         self.into()
     }
-    fn to_pixel(self) -> U16 {
-        U16::new(self)
+    fn to_f32(self) -> f32 {
+        self.into()
     }
-    fn from_pixel(pixel: U16) -> Self {
-        pixel.0
+    fn from_f32(value: f32) -> Self {
+        (value + 0.5) as u16 // `as` clips
     }
     fn push_bytes(self, out: &mut Vec<u8>) {
         out.extend(self.to_le_bytes());

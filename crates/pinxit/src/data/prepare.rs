@@ -7,11 +7,11 @@ use std::time::Instant;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::cache::{CacheWriter, CachedPictures, Index, VERSION};
+use super::cache::{self, CachedPictures, Index, VERSION};
 use super::decode::{Decoded, Header};
 use super::planes::{Planes, Sample};
 use super::report::{ClassCount, Reject, ScanReport, SizeCount, kind};
-use super::source::Source;
+use super::source::{Loaded, Source};
 use super::{ImageShape, Opened, resize};
 use crate::error::{Error, Result};
 use crate::recipe::DataRecipe;
@@ -56,7 +56,11 @@ fn opened(pictures: CachedPictures, started: Instant, cached: bool) -> Opened {
     Opened { dataset: Box::new(pictures), report }
 }
 
-fn check(recipe: &DataRecipe) -> Result<()> {
+/// Refuses sizes and channels that can't be.
+///
+/// # Errors
+/// [`Error::Config`] naming the knob.
+pub(super) fn check(recipe: &DataRecipe) -> Result<()> {
     if let Some([height, width]) = recipe.size
         && !((1..=MAX_SIDE).contains(&height) && (1..=MAX_SIDE).contains(&width))
     {
@@ -155,8 +159,8 @@ fn bits_of(header: &Header) -> u32 {
 fn some_use_alpha(source: &dyn Source, with_alpha: &[usize], watch: &mut dyn Watch) -> Result<bool> {
     let handful = 8 * rayon::current_num_threads();
     let uses_alpha = |&index: &usize| {
-        let decoded = source.load(index).ok();
-        decoded.and_then(|(d, _)| Planes::<u8>::from_image(&d.image)).is_some_and(|p| p.uses_alpha())
+        let loaded = source.load(index).ok();
+        loaded.and_then(|l| Planes::<u8>::from_image(&l.decoded.image)).is_some_and(|p| p.uses_alpha())
     };
     for (chunk, indices) in with_alpha.chunks(handful).enumerate() {
         if watch.stopped() {
@@ -174,24 +178,24 @@ fn some_use_alpha(source: &dyn Source, with_alpha: &[usize], watch: &mut dyn Wat
 struct Ready {
     header: Header,
     hash: u64,
+    label: Option<u32>,
     bytes: Vec<u8>,
 }
 
 fn ready(source: &dyn Source, index: usize, recipe: &DataRecipe, layout: Layout) -> Result<Ready, String> {
-    let (decoded, hash) = source.load(index)?;
+    let Loaded { decoded, hash, label } = source.load(index)?;
     let header = decoded.header;
     let bytes = match layout.bits {
         8 => render::<u8>(&decoded, recipe, layout.shape),
         _ => render::<u16>(&decoded, recipe, layout.shape),
     };
     let bytes = bytes.ok_or("floating-point pictures have no fixed range; save it with 8 or 16 bits")?;
-    Ok(Ready { header, hash, bytes })
+    Ok(Ready { header, hash, label, bytes })
 }
 
 fn render<T: Sample>(decoded: &Decoded, recipe: &DataRecipe, shape: ImageShape) -> Option<Vec<u8>> {
     let planes = Planes::<T>::from_image(&decoded.image)?.into_channels(shape.channels, recipe.background);
-    let fitted = resize::fit(planes, shape.height, shape.width, recipe.fit, recipe.background)?;
-    Some(fitted.to_bytes())
+    Some(resize::fit(planes, shape.height, shape.width, recipe.fit, recipe.background).to_bytes())
 }
 
 /// Decodes every picture into the cache file at `path`.
@@ -202,24 +206,25 @@ fn decode_into(
     layout: Layout,
     watch: &mut dyn Watch,
 ) -> Result<()> {
-    let mut writer = CacheWriter::create(path)?;
-    let mut found = Found::default();
-    let work = |index| ready(source, index, recipe, layout);
-    in_order("reading pictures", source.len(), watch, work, |index, picture| match picture {
-        Ok(picture) => {
-            found.add(source, index, &picture);
-            writer.write(&picture.bytes)
+    cache::write(path, |write| {
+        let mut found = Found::default();
+        let work = |index| ready(source, index, recipe, layout);
+        in_order("reading pictures", source.len(), watch, work, |index, picture| match picture {
+            Ok(picture) => {
+                found.add(source, index, &picture);
+                write(&picture.bytes)
+            }
+            Err(reason) => {
+                found.rejects.push(Reject { path: source.name(index), reason });
+                Ok(())
+            }
+        })?;
+        if found.names.is_empty() {
+            let first = found.rejects.into_iter().next().map(|reject| (0, reject.reason));
+            return Err(nothing_usable(source, recipe, first));
         }
-        Err(reason) => {
-            found.rejects.push(Reject { path: source.name(index), reason });
-            Ok(())
-        }
-    })?;
-    if found.names.is_empty() {
-        let first = found.rejects.into_iter().next().map(|reject| (0, reject.reason));
-        return Err(nothing_usable(source, recipe, first));
-    }
-    writer.finish(&found.into_index(source, recipe, layout))
+        Ok(found.into_index(source, recipe, layout))
+    })
 }
 
 /// What is gathered on the way through the pictures.
@@ -238,7 +243,7 @@ impl Found {
     fn add(&mut self, source: &dyn Source, index: usize, picture: &Ready) {
         let header = &picture.header;
         self.names.push(source.name(index));
-        self.labels.push(source.label(index));
+        self.labels.push(picture.label);
         self.hashes.push(picture.hash);
         let kind = kind(usize::from(header.color.channel_count()), bits_of(header));
         *self.sizes.entry((header.width, header.height)).or_default() += 1;

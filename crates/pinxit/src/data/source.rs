@@ -1,7 +1,12 @@
 //! Where pictures come from before they are brought to one shape.
 
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::fs::{File, Metadata};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use sha2::{Digest, Sha256};
 
 use super::decode::{Decoded, Header};
 use super::report::Reject;
@@ -17,14 +22,11 @@ pub(super) trait Source: Sync {
     /// Names of the classes; empty if there are no labels at all.
     fn classes(&self) -> &[String];
 
-    /// Class of picture `index`, if it has one.
-    fn label(&self, index: usize) -> Option<u32>;
-
     /// What the head of picture `index` says; the error is the reason why it can't be used.
     fn header(&self, index: usize) -> Result<Header, String>;
 
-    /// Picture `index` and the hash of its content; the error is the reason why it can't be used.
-    fn load(&self, index: usize) -> Result<(Decoded, u64), String>;
+    /// Picture `index`; the error is the reason why it can't be used.
+    fn load(&self, index: usize) -> Result<Loaded, String>;
 
     /// Feeds `hasher` everything that changes when the source does, without reading pixels.
     fn identify(&self, hasher: &mut Sha256);
@@ -40,6 +42,25 @@ pub(super) trait Source: Sync {
     }
 }
 
+/// One picture of a source.
+pub(super) struct Loaded {
+    pub(super) decoded: Decoded,
+    /// [`content_hash`] of its bytes before decoding.
+    pub(super) hash: u64,
+    /// Its class, an index into [`Source::classes`], if it has one.
+    pub(super) label: Option<u32>,
+}
+
+/// Part of a file of fixed-size records; the error is the reason why it can't be had.
+pub(super) fn read_record(path: &Path, offset: u64, length: usize) -> Result<Vec<u8>, String> {
+    let mut record = vec![0; length];
+    let read = File::open(path).and_then(|mut file| {
+        file.seek(SeekFrom::Start(offset))?;
+        file.read_exact(&mut record)
+    });
+    read.map(|()| record).map_err(|error| format!("it can't be read: {error}"))
+}
+
 /// The first eight bytes of the SHA-256 of `bytes`.
 pub(super) fn content_hash(bytes: &[u8]) -> u64 {
     let digest = Sha256::digest(bytes);
@@ -47,8 +68,8 @@ pub(super) fn content_hash(bytes: &[u8]) -> u64 {
 }
 
 /// Feeds `hasher` what the system says of a file: path, length and time of the last change.
-pub(super) fn identify_file(hasher: &mut Sha256, path: &std::path::Path, metadata: &std::fs::Metadata) {
-    let modified = metadata.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
+pub(super) fn identify_file(hasher: &mut Sha256, path: &Path, metadata: &Metadata) {
+    let modified = metadata.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
     let path = path.as_os_str().as_encoded_bytes();
     hasher.update((path.len() as u64).to_le_bytes());
     hasher.update(path);

@@ -4,6 +4,7 @@
 
 mod digits;
 mod fitted;
+mod glyphs;
 pub mod sprites;
 
 use crate::data::{Dataset, ImageShape};
@@ -28,7 +29,7 @@ pub struct Builtin {
 }
 
 /// Every built-in set.
-pub static BUILTINS: &[&Builtin] = &[&digits::BUILTIN, &sprites::BUILTIN];
+pub static BUILTINS: &[&Builtin] = &[&digits::BUILTIN, &glyphs::BUILTIN, &sprites::BUILTIN];
 
 /// The built-in set called `name` (without `builtin:`), brought to the shape that the recipe asks for.
 ///

@@ -53,8 +53,9 @@ impl Canvas {
     /// Puts a part in front of what is there: a dark line around it, and light from the upper left.
     pub(super) fn put(&mut self, part: Mask, material: Material) {
         self.mark(part.grown() - part, Material::Outline, Light::Middle);
+        let bounds = part.bounds();
         for (x, y) in part.iter() {
-            self.cells[y][x] = (material, light_on_ball(part, x, y));
+            self.cells[y][x] = (material, light_on_ball(bounds, x, y));
         }
     }
 
@@ -92,10 +93,9 @@ impl Canvas {
     }
 }
 
-/// The light on pixel (x, y) if the part were an ellipsoid that fills its bounds: bands of equal
-/// distance from a bright spot in the upper left.
-fn light_on_ball(part: Mask, x: usize, y: usize) -> Light {
-    let (left, top, right, bottom) = part.bounds();
+/// The light on pixel (x, y) of an ellipsoid that fills the bounds: bands of equal distance from a
+/// bright spot in the upper left.
+fn light_on_ball((left, top, right, bottom): (i32, i32, i32, i32), x: usize, y: usize) -> Light {
     let (rx, ry) = ((right - left).max(1), (bottom - top).max(1));
     // Distance from the bright spot, where a radius counts 1000.
     let dx = (4 * x as i32 + 2 - left - right + rx * 3 / 8) * 1000 / rx;

@@ -107,7 +107,7 @@ pub(super) fn by_night(material: Material, light: Light, palette: Palette) -> Op
 /// `colour` under moonlight.
 pub(super) fn moonlit([r, g, b]: Rgb) -> Rgb {
     let dim = |value: u8, share: u16, add: u16| ((u16::from(value) * share) / 100 + add) as u8;
-    [dim(r, 42, 6), dim(g, 46, 10), dim(b, 60, 34)]
+    [dim(r, 50, 0), dim(g, 48, 8), dim(b, 62, 30)]
 }
 
 /// `0xRRGGBB` as three bytes.

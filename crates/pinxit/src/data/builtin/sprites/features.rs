@@ -1,6 +1,6 @@
 //! What makes two sprites of a kind differ: headgear, eyes, mouths and patterns.
 
-use super::anatomy::Anatomy;
+use super::anatomy::{Anatomy, Eyes};
 use super::canvas::{Canvas, Light, Material};
 use super::mask::{AXIS, Mask};
 
@@ -70,7 +70,12 @@ impl Headgear {
         }
     }
 
-    /// Draws it behind the head.
+    /// Whether it is put before the head, which then hides its root; a crown is put on it.
+    pub(super) fn is_rooted(self) -> bool {
+        self != Self::Crown
+    }
+
+    /// Draws it.
     pub(super) fn draw(self, canvas: &mut Canvas, anatomy: &Anatomy) {
         let ((base, aside), top) = (anatomy.horns, anatomy.crown);
         match self {
@@ -142,46 +147,38 @@ impl Gaze {
     pub(super) const ALL: [Self; 4] = [Self::Round, Self::Bead, Self::Sleepy, Self::Cross];
 
     /// Draws `count` (1 to 3) eyes.
-    pub(super) fn draw(self, canvas: &mut Canvas, anatomy: &Anatomy, count: u32) {
-        let (y, aside) = anatomy.eyes;
-        if count != 2 {
-            let raised = if count == 3 { y - 7 } else { y };
-            self.draw_eye(canvas, AXIS - 1, raised, count == 1);
+    pub(super) fn draw(self, canvas: &mut Canvas, eyes: Eyes, count: u32) {
+        let Eyes { y, aside, third_y, radius } = eyes;
+        if count == 1 {
+            self.draw_eye(canvas, AXIS - 1, y - 3, radius + 2);
+            return;
         }
-        if count >= 2 {
-            self.draw_eye(canvas, AXIS - aside, y, false);
-            self.draw_eye(canvas, AXIS + aside, y, false);
+        if count == 3 {
+            self.draw_eye(canvas, AXIS - 1, third_y, radius);
         }
+        self.draw_eye(canvas, AXIS - aside, y, radius);
+        self.draw_eye(canvas, AXIS + aside, y, radius);
     }
 
-    fn draw_eye(self, canvas: &mut Canvas, x: i32, y: i32, big: bool) {
-        let size = if big { 7 } else { 5 };
-        let ball = Mask::ellipse(x, y, size, size + 1);
+    fn draw_eye(self, canvas: &mut Canvas, x: i32, y: i32, radius: i32) {
+        let around = canvas.cells[y as usize / 2][x as usize / 2].0;
+        let ball = Mask::ellipse(x, y, radius, radius + 1);
+        let glint = Mask::ellipse(x - 1, y - 1, 1, 1);
         if self == Self::Bead {
-            canvas.mark(Mask::ellipse(x, y, size - 2, size - 1), Material::Dark, Light::Middle);
-            canvas.mark(Mask::ellipse(x - 1, y - 2, 1, 1), Material::EyeWhite, Light::Glint);
+            canvas.mark(Mask::ellipse(x, y, radius - 2, radius - 1), Material::Dark, Light::Middle);
+            canvas.mark(glint, Material::EyeWhite, Light::Glint);
             return;
         }
         canvas.mark(ball.grown() - ball, Material::Outline, Light::Middle);
         canvas.mark(ball, Material::EyeWhite, Light::Bright);
-        canvas.mark(Mask::ellipse(x, y + 1, size - 2, size - 1), Material::Dark, Light::Middle);
-        canvas.mark(Mask::ellipse(x - 1, y - 1, 1, 1), Material::EyeWhite, Light::Glint);
+        canvas.mark(Mask::ellipse(x, y + 1, radius - 2, radius - 1), Material::Dark, Light::Middle);
+        canvas.mark(glint, Material::EyeWhite, Light::Glint);
         match self {
-            Self::Sleepy => canvas.mark(ball.above(y), Material::Skin, Light::Shadow),
+            Self::Sleepy => canvas.mark(ball.above(y), around, Light::Middle),
             Self::Cross => {
-                let inwards = if x < AXIS - 2 {
-                    1
-                } else if x > AXIS {
-                    -1
-                } else {
-                    0
-                };
-                let brow = Mask::triangle(
-                    (x - size, y - size - inwards * 3),
-                    (x + size, y - size + inwards * 3),
-                    (x, y - size - 3),
-                );
-                canvas.mark(brow, Material::Dark, Light::Middle);
+                let slant = 3 * (AXIS - 1 - x).signum();
+                let (left, right) = ((x - radius, y - radius - slant), (x + radius, y - radius + slant));
+                canvas.mark(Mask::triangle(left, right, (x, y - radius - 3)), Material::Dark, Light::Middle);
             }
             Self::Round | Self::Bead => {}
         }
@@ -206,7 +203,11 @@ impl Mouth {
         let line = |half: i32| Mask::rectangle(AXIS - half, y - 1, AXIS + half - 1, y);
         let corners = |half: i32| Mask::rectangle(AXIS - half - 2, y - 3, AXIS - half - 1, y - 2).twice();
         match self {
-            Self::Smile => canvas.mark(line(4) | corners(4), Material::Dark, Light::Middle),
+            Self::Smile => {
+                let cheeks = Mask::rectangle(AXIS - 14, y - 4, AXIS - 11, y - 2).twice();
+                canvas.tint(cheeks & canvas.where_material(Material::Skin), Material::Blush);
+                canvas.mark(line(4) | corners(4), Material::Dark, Light::Middle);
+            }
             Self::Laugh => {
                 let open = Mask::ellipse(AXIS, y - 2, 6, 6);
                 canvas.mark(open - open.above(y - 2), Material::Dark, Light::Middle);

@@ -73,7 +73,9 @@ impl Mask {
 
     /// Single pixels, given in whole pixels.
     pub(super) fn pixels(pixels: &[(usize, usize)]) -> Self {
-        Self::from_fn(|x, y| pixels.contains(&(x, y)))
+        let mut mask = Self::EMPTY;
+        pixels.iter().for_each(|&(x, y)| mask.rows[y] |= 1 << x);
+        mask
     }
 
     /// The rows above half-pixel `y`.

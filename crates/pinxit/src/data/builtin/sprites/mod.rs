@@ -18,7 +18,6 @@ pub use scene::Place;
 
 use super::{Builtin, Pictures};
 use crate::data::ImageShape;
-use crate::recipe::DataRecipe;
 use crate::rng::{Purpose, Rng};
 use anatomy::{Anatomy, Build};
 use canvas::Canvas;
@@ -75,7 +74,7 @@ impl Sprite {
             gaze: one_of(&mut rng, Gaze::ALL),
             mouth: one_of(&mut rng, Mouth::ALL),
             place: one_of(&mut rng, Place::ALL),
-            build: Build { wide: rng.below(6) as i32 - 3, high: 2 * (rng.below(3) as i32 - 1) },
+            build: Build { wide: rng.below(7) as i32 - 3, high: 2 * (rng.below(3) as i32 - 1) },
             phase: rng.below(5) as i32 - 2,
             rng,
         }
@@ -135,7 +134,9 @@ impl Sprite {
         for &(part, material) in &anatomy.behind {
             canvas.put(part, material);
         }
-        self.headgear.draw(&mut canvas, &anatomy);
+        if self.headgear.is_rooted() {
+            self.headgear.draw(&mut canvas, &anatomy);
+        }
         for &(part, material) in &anatomy.front {
             canvas.put(part, material);
         }
@@ -143,10 +144,13 @@ impl Sprite {
         for &(part, material) in &anatomy.tints {
             canvas.tint(part, material);
         }
+        if !self.headgear.is_rooted() {
+            self.headgear.draw(&mut canvas, &anatomy);
+        }
         if let Some(y) = anatomy.mouth {
             self.mouth.draw(&mut canvas, y);
         }
-        self.gaze.draw(&mut canvas, &anatomy, self.eyes);
+        self.gaze.draw(&mut canvas, anatomy.eyes, self.eyes);
         canvas
     }
 }

@@ -4,6 +4,8 @@
 
 mod digits;
 mod fitted;
+mod glyphs;
+pub mod sprites;
 
 use crate::data::{Dataset, ImageShape};
 use crate::error::{Error, Result};
@@ -27,7 +29,7 @@ pub struct Builtin {
 }
 
 /// Every built-in set.
-pub static BUILTINS: &[&Builtin] = &[&digits::BUILTIN];
+pub static BUILTINS: &[&Builtin] = &[&digits::BUILTIN, &glyphs::BUILTIN, &sprites::BUILTIN];
 
 /// The built-in set called `name` (without `builtin:`), brought to the shape that the recipe asks for.
 ///
@@ -44,6 +46,18 @@ pub fn open(name: &str, recipe: &DataRecipe) -> Result<Box<dyn Dataset>> {
     };
     let pictures = (builtin.make)(recipe)?;
     Ok(Box::new(Fitted::new(pictures, builtin.shape, recipe)?))
+}
+
+/// The number of pictures to make of an endless set.
+fn endless_count(recipe: &DataRecipe) -> Result<u32> {
+    match u32::try_from(recipe.count) {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err(Error::config(format!(
+            "data.count: {} pictures can't be made; the number goes from 1 to {}",
+            recipe.count,
+            u32::MAX
+        ))),
+    }
 }
 
 /// A built-in set at its native shape, as bytes.

@@ -1,6 +1,8 @@
 //! Pictures in: folders, files and built-in sets become [`Batch`]es.
 
 pub mod builtin;
+pub(crate) mod planes;
+pub(crate) mod resize;
 
 use burn::tensor::Tensor;
 

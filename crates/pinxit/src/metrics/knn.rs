@@ -67,14 +67,19 @@ pub fn neighbours(queries: Rows, references: Rows, k: usize) -> Result<Vec<Vec<N
             "queries have {q} values and references {r}; make them the same shape"
         )));
     }
-    if k == 0 || k > references.len() {
-        let count = references.len();
-        return Err(Error::config(format!(
-            "{k} neighbours can't be had of {count} pictures; ask for 1 to {count}"
-        )));
-    }
+    check_count(k, references)?;
     let search = |block: &[f32]| search_block(block, references, k);
     Ok(queries.values.par_chunks(QUERIES_PER_BLOCK * queries.width).flat_map(search).collect())
+}
+
+fn check_count(k: usize, references: Rows) -> Result<()> {
+    match references.len() {
+        0 => Err(Error::config("there are no pictures to look for neighbours in")),
+        count if k == 0 || k > count => Err(Error::config(format!(
+            "{k} neighbours can't be had of {count} pictures; ask for 1 to {count}"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// A reference row is fetched from memory once for so many queries.
@@ -174,7 +179,7 @@ impl<'a> Classifier<'a> {
             let (labels, rows) = (labels.len(), references.len());
             return Err(Error::config(format!("{labels} labels for {rows} pictures; give one each")));
         }
-        neighbours(Rows { values: &[], width: references.width }, references, k)?;
+        check_count(k, references)?;
         Ok(Self { references, labels, k })
     }
 

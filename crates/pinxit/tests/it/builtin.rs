@@ -65,6 +65,22 @@ fn knn_recognises_held_out_digits_as_scikit_learn_does() {
     }
 }
 
+/// Oracle: chance is 1/8 and 1/62; pictures that did not show their class could not beat it.
+#[test]
+fn drawn_pictures_show_their_class() {
+    for (name, least) in [("sprites", 0.5), ("glyphs", 0.5)] {
+        let data =
+            open(name, &DataRecipe { count: 2_300, size: Some([16, 16]), ..DataRecipe::default() }).unwrap();
+        let (rows, labels): (Vec<_>, Vec<_>) =
+            (0..data.len()).map(|index| (read(&*data, index), data.label(index))).unzip();
+        let (rows, width) = (rows.concat(), data.shape().len());
+        let (known, new) = rows.split_at(2_000 * width);
+        let classifier = Classifier::new(Rows::new(known, width).unwrap(), &labels[..2_000], 1).unwrap();
+        let accuracy = classifier.accuracy(Rows::new(new, width).unwrap(), &labels[2_000..]).unwrap();
+        assert!(accuracy > least, "{name}: {accuracy}");
+    }
+}
+
 /// Oracle: the checksums of a first run on x86-64, looked at by eye; other machines must agree.
 #[test]
 fn drawn_pictures_are_the_same_on_every_machine() {

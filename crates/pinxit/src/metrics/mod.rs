@@ -1,1 +1,3 @@
 //! Measures of what a model paints.
+
+pub mod knn;

@@ -1,8 +1,10 @@
 //! The built-in sets as a user of the library meets them.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use pinxit::data::builtin::sprites::{Sprite, Variant};
 use pinxit::data::builtin::{BUILTINS, open};
 use pinxit::data::{Dataset, ImageShape};
+use pinxit::metrics::knn::{Classifier, Rows};
 use pinxit::recipe::DataRecipe;
 use sha2::{Digest, Sha256};
 
@@ -40,6 +42,140 @@ fn digits_are_those_of_scikit_learn() {
     assert_eq!(hex, "d8121ca7764eccfaef1df6bc4589c6527c58fcbab0cb1b079e79f97f8cb8219a");
 }
 
+/// Oracle: oracle/knn.py (scikit-learn), which counts 1775 of 1797 for k = 1, 2 and 3, 1771 for 5.
+#[test]
+fn knn_recognises_held_out_digits_as_scikit_learn_does() {
+    let data = open("digits", &DataRecipe::default()).unwrap();
+    let fold = |wanted: &dyn Fn(usize) -> bool| {
+        let members = (0..data.len()).filter(|&index| wanted(index));
+        let rows: Vec<f32> = members.clone().flat_map(|index| read(&*data, index)).collect();
+        (rows, members.map(|index| data.label(index)).collect::<Vec<_>>())
+    };
+    for (k, expected) in [(1, 1775.0), (2, 1775.0), (3, 1775.0), (5, 1771.0)] {
+        let mut correct = 0.0;
+        for test in 0..5 {
+            let (known, labels) = fold(&|index| index % 5 != test);
+            let (held_out, truth) = fold(&|index| index % 5 == test);
+            let classifier = Classifier::new(Rows::new(&known, 64).unwrap(), &labels, k).unwrap();
+            correct +=
+                classifier.accuracy(Rows::new(&held_out, 64).unwrap(), &truth).unwrap() * truth.len() as f64;
+        }
+        // 8-bit pixels move what is almost a tie.
+        assert!((correct - expected).abs() <= 1.0, "k = {k}: {correct} of 1797");
+    }
+}
+
+/// Oracle: chance is 1/8 and 1/62; pictures that did not show their class could not beat it.
+#[test]
+fn drawn_pictures_show_their_class() {
+    for (name, least) in [("sprites", 0.5), ("glyphs", 0.5)] {
+        let data =
+            open(name, &DataRecipe { count: 2_300, size: Some([16, 16]), ..DataRecipe::default() }).unwrap();
+        let (rows, labels): (Vec<_>, Vec<_>) =
+            (0..data.len()).map(|index| (read(&*data, index), data.label(index))).unzip();
+        let (rows, width) = (rows.concat(), data.shape().len());
+        let (known, new) = rows.split_at(2_000 * width);
+        let classifier = Classifier::new(Rows::new(known, width).unwrap(), &labels[..2_000], 1).unwrap();
+        let accuracy = classifier.accuracy(Rows::new(new, width).unwrap(), &labels[2_000..]).unwrap();
+        assert!(accuracy > least, "{name}: {accuracy}");
+    }
+}
+
+/// Oracle: the checksums of a first run on x86-64, looked at by eye; other machines must agree.
+#[test]
+fn drawn_pictures_are_the_same_on_every_machine() {
+    let hashes = |name: &str, seed| {
+        let data = open(name, &DataRecipe { seed, ..recipe(None, None) }).unwrap();
+        [0, 1, 2, 63].map(|index| data.content_hash(index))
+    };
+    assert_eq!(
+        hashes("sprites", 0),
+        [0x5ca4_c481_f8d0_0dea, 0xcd7a_5211_11e3_8486, 0x979b_45a3_3835_dfe6, 0x1835_1679_4faf_bcad]
+    );
+    assert_eq!(
+        hashes("sprites", 1 << 40),
+        [0x58cf_d3ea_bf05_6c7c, 0xbc90_2115_158d_823e, 0x1024_f3bb_b953_b5a6, 0x7d43_f18a_f9b5_ed1f]
+    );
+    assert_eq!(
+        hashes("glyphs", 0),
+        [0xb225_223e_da2d_8169, 0x918c_3ac0_e604_8076, 0xecd0_3fd0_94ec_f534, 0xc833_4142_38ea_f83a]
+    );
+    assert_eq!(
+        hashes("digits", 0),
+        [0xe9b8_ed7f_45c0_52af, 0xd258_d659_6b9f_31aa, 0x4dfe_5166_19cb_bb99, 0x57d5_9721_ec43_d57c]
+    );
+}
+
+#[test]
+fn a_picture_of_an_endless_set_does_not_depend_on_how_many_there_are() {
+    for name in ["sprites", "glyphs"] {
+        let few = open(name, &recipe(None, None)).unwrap();
+        let many = open(name, &DataRecipe { count: 1_000_000_000, ..recipe(None, None) }).unwrap();
+        let other = open(name, &DataRecipe { seed: 1, ..recipe(None, None) }).unwrap();
+        assert_eq!((few.len(), many.len()), (64, 1_000_000_000));
+        assert_eq!(read(&*few, 5), read(&*many, 5));
+        assert_eq!(few.name(5), many.name(5));
+        assert_ne!(read(&*few, 5), read(&*other, 5));
+        assert_ne!(read(&*few, 5), read(&*many, 999_999_999));
+    }
+}
+
+#[test]
+fn classes_of_an_endless_set_are_equally_frequent() {
+    for name in ["sprites", "glyphs"] {
+        let data = open(name, &DataRecipe { count: 20_000, ..recipe(None, None) }).unwrap();
+        let mut counts = vec![0.0; data.classes().len()];
+        (0..data.len()).for_each(|index| counts[data.label(index) as usize] += 1.0);
+        let expected = data.len() as f64 / counts.len() as f64;
+        let chi_squared: f64 = counts.iter().map(|count| (count - expected).powi(2) / expected).sum();
+        let freedom = counts.len() as f64 - 1.0;
+        // Mean and standard deviation of chi-squared.
+        assert!(chi_squared < freedom + 4.0 * (2.0 * freedom).sqrt(), "{name}: {counts:?}");
+    }
+}
+
+#[test]
+fn a_caption_names_what_the_sprite_is() {
+    for index in 0..200 {
+        let sprite = Sprite::new(0, index);
+        let caption = sprite.caption();
+        assert!(caption.starts_with(&format!("a {} ", sprite.palette.name())), "{caption}");
+        assert!(caption.contains(sprite.class.name()), "{caption}");
+        assert_eq!(caption.contains("one eye"), sprite.eyes == 1, "{caption}");
+        let data = open("sprites", &DataRecipe { count: 200, ..recipe(None, None) }).unwrap();
+        assert_eq!(data.name(index as usize), format!("sprites #{index} ({caption})"));
+        assert_eq!(data.classes()[data.label(index as usize) as usize], sprite.class.name());
+    }
+}
+
+#[test]
+fn variants_show_the_same_sprite() {
+    for index in 0..50 {
+        let sprite = Sprite::new(3, index);
+        let [day, night, outline] =
+            [Variant::Day, Variant::Night, Variant::Outline].map(|variant| sprite.render(variant));
+        let mean = |pixels: &[u8]| pixels.iter().map(|&v| f64::from(v)).sum::<f64>() / pixels.len() as f64;
+        assert!(mean(&night) < 0.7 * mean(&day), "sprite {index}: night is not dark");
+        assert!(mean(&outline) > 150.0, "sprite {index}: a line drawing is mostly white");
+        let (grey, blue) = outline.split_at(1024);
+        assert_eq!(grey, &blue[..1024], "sprite {index}: a line drawing has no colour");
+        // Dark lines of the drawing are dark in the picture.
+        for (pixel, _) in grey.iter().enumerate().filter(|(_, value)| **value < 100) {
+            assert!(
+                day[pixel].min(day[1024 + pixel]) < 100,
+                "sprite {index}: pixel {pixel} is not dark by day"
+            );
+        }
+    }
+}
+
+#[test]
+fn labels_can_be_left_out() {
+    let data = open("digits", &DataRecipe { labels: false, ..DataRecipe::default() }).unwrap();
+    assert!(data.classes().is_empty());
+    assert_eq!(data.label(7), 0);
+}
+
 #[test]
 fn every_set_comes_in_every_shape() {
     for builtin in BUILTINS {
@@ -71,5 +207,6 @@ fn what_cannot_be_opened_says_what_to_do() {
     };
     assert!(message("digit", &DataRecipe::default()).contains("builtin:digits"));
     assert!(message("digits", &recipe(Some([0, 8]), None)).contains("0x8"));
+    assert!(message("sprites", &DataRecipe { count: 0, ..DataRecipe::default() }).contains("data.count"));
     assert!(message("digits", &recipe(None, Some(5))).contains("5 is not one of"));
 }

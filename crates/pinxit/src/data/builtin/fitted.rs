@@ -3,7 +3,8 @@
 use sha2::{Digest, Sha256};
 
 use super::Pictures;
-use crate::data::{Dataset, ImageShape};
+use crate::data::planes::Planes;
+use crate::data::{Dataset, ImageShape, resize};
 use crate::error::{Error, Result};
 use crate::recipe::{DataRecipe, Fit};
 
@@ -35,6 +36,16 @@ impl Fitted {
         let classes = if recipe.labels { pictures.classes() } else { Vec::new() };
         let shape = ImageShape { channels, height, width };
         Ok(Self { pictures, native, shape, fit: recipe.fit, background: recipe.background, classes })
+    }
+
+    /// A native picture in the wanted channels and size, planar.
+    fn bring_to_shape(&self, pixels: &[u8]) -> Vec<u8> {
+        let ImageShape { channels, height, width } = self.shape;
+        let planes =
+            pixels.chunks_exact(self.native.height * self.native.width).map(<[u8]>::to_vec).collect();
+        let picture = Planes { width: self.native.width, height: self.native.height, planes };
+        let picture = picture.into_channels(channels, self.background);
+        resize::fit(picture, height, width, self.fit, self.background).to_bytes()
     }
 }
 
@@ -70,46 +81,5 @@ impl Dataset for Fitted {
     fn content_hash(&self, index: usize) -> u64 {
         let digest = Sha256::digest(self.pictures.pixels(index));
         digest.iter().take(8).fold(0, |hash, &byte| (hash << 8) | u64::from(byte))
-    }
-}
-
-// Interim, until the folder's resize can be shared.
-impl Fitted {
-    fn bring_to_shape(&self, pixels: &[u8]) -> Vec<u8> {
-        use fast_image_resize::images::{TypedImage, TypedImageRef};
-        use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer, pixels::U8};
-        let (height, width) = (self.shape.height, self.shape.width);
-        let options = ResizeOptions::new()
-            .resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3))
-            .fit_into_destination(None)
-            .use_alpha(false);
-        let mut planes: Vec<Vec<u8>> = pixels
-            .chunks_exact(self.native.height * self.native.width)
-            .map(|plane| {
-                let plane: Vec<U8> = plane.iter().map(|&v| U8::new(v)).collect();
-                let mut to = TypedImage::<U8>::new(width as u32, height as u32);
-                if let Ok(from) =
-                    TypedImageRef::new(self.native.width as u32, self.native.height as u32, &plane)
-                {
-                    let _ = Resizer::new().resize_typed(&from, &mut to, &options);
-                }
-                to.pixels().iter().map(|p| p.0).collect()
-            })
-            .collect();
-        match (planes.as_slice(), self.shape.channels >= 3) {
-            ([r, g, b], false) => {
-                let grey = |i| {
-                    (u32::from(r[i]) * 19_595 + u32::from(g[i]) * 38_470 + u32::from(b[i]) * 7_471 + 0x8000)
-                        >> 16
-                };
-                planes = vec![(0..r.len()).map(|i| grey(i) as u8).collect()];
-            }
-            ([grey], true) => planes = vec![grey.clone(), grey.clone(), grey.clone()],
-            _ => {}
-        }
-        if self.shape.channels % 2 == 0 {
-            planes.push(vec![255; height * width]);
-        }
-        planes.concat()
     }
 }

@@ -47,8 +47,8 @@ impl Shape {
                 contour.extend(points);
             }
         }
-        // A side of no length has no direction to move in.
-        contours.iter_mut().for_each(|contour| contour.dedup());
+        // A side of no length has no direction; ab_glyph closes every contour with a line, often of none.
+        contours.iter_mut().for_each(Vec::dedup);
         Self { contours }
     }
 
@@ -61,8 +61,8 @@ impl Shape {
     /// With every side moved outwards by `by` (inwards if negative) and the corners mitred up to a
     /// limit, as FreeType's `FT_Outline_Embolden` does.
     ///
-    /// Ink lies on the right of a TrueType contour where y goes up, that is where y goes down too
-    /// once the picture is turned over: outwards is `(dy, -dx)` of a side there.
+    /// On the page, ink lies to the right of a TrueType contour; with y down, `(dy, -dx)` of a side
+    /// points away from it.
     pub(super) fn thickened(&self, by: f32) -> Self {
         let moved = |contour: &Vec<Point>| {
             let n = contour.len();

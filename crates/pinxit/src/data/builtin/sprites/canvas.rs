@@ -102,8 +102,8 @@ fn light_on_ball((left, top, right, bottom): (i32, i32, i32, i32), x: usize, y: 
     let dy = (4 * y as i32 + 2 - top - bottom + ry * 7 / 16) * 1000 / ry;
     match dx * dx + dy * dy {
         ..60_000 => Light::Glint,
-        ..520_000 => Light::Bright,
-        ..1_250_000 => Light::Middle,
+        60_000..520_000 => Light::Bright,
+        520_000..1_250_000 => Light::Middle,
         _ => Light::Shadow,
     }
 }

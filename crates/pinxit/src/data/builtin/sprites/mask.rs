@@ -114,7 +114,11 @@ impl Mask {
 
     /// The members, row by row, as (x, y) in whole pixels.
     pub(super) fn iter(self) -> impl Iterator<Item = (usize, usize)> {
-        (0..SIDE).flat_map(move |y| (0..SIDE).filter(move |&x| self.has(x, y)).map(move |x| (x, y)))
+        let without_lowest_bit = |row: &u32| Some(row & row.wrapping_sub(1));
+        self.rows.into_iter().enumerate().flat_map(move |(y, row)| {
+            let rest = std::iter::successors(Some(row), without_lowest_bit);
+            rest.take_while(|&row| row != 0).map(move |row| (row.trailing_zeros() as usize, y))
+        })
     }
 
     /// Smallest box around the members, (left, top, right, bottom) in half-pixels.

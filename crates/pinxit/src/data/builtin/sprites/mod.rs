@@ -99,8 +99,8 @@ impl Sprite {
 
     /// The picture, 32x32 RGB, planar `[3, 32, 32]`.
     pub fn render(&self, variant: Variant) -> Vec<u8> {
-        let canvas = self.draw();
         let anatomy = self.anatomy();
+        let canvas = self.draw(&anatomy);
         let (left, _, right, _) = anatomy.skin.bounds();
         let scene = Scene::new(self.place, (right - left) / 2, &mut self.rng.clone());
         let colour = |x: usize, y: usize| -> Rgb {
@@ -128,24 +128,23 @@ impl Sprite {
         Anatomy::new(self.class, self.build)
     }
 
-    fn draw(&self) -> Canvas {
-        let anatomy = self.anatomy();
+    fn draw(&self, anatomy: &Anatomy) -> Canvas {
         let mut canvas = Canvas::new();
         for &(part, material) in &anatomy.behind {
             canvas.put(part, material);
         }
         if self.headgear.is_rooted() {
-            self.headgear.draw(&mut canvas, &anatomy);
+            self.headgear.draw(&mut canvas, anatomy);
         }
         for &(part, material) in &anatomy.front {
             canvas.put(part, material);
         }
-        self.pattern.draw(&mut canvas, &anatomy, self.phase);
+        self.pattern.draw(&mut canvas, anatomy, self.phase);
         for &(part, material) in &anatomy.tints {
             canvas.tint(part, material);
         }
         if !self.headgear.is_rooted() {
-            self.headgear.draw(&mut canvas, &anatomy);
+            self.headgear.draw(&mut canvas, anatomy);
         }
         if let Some(y) = anatomy.mouth {
             self.mouth.draw(&mut canvas, y);

@@ -72,7 +72,7 @@ impl Adam {
             beta2: self.config.beta2,
             eps: self.config.eps,
             weight_decay: self.config.weight_decay,
-            step: self.steps,
+            step: u64::from(self.steps),
             grad_scale: if clip > 0.0 { (clip / (norm + 1e-6)).min(1.0) } else { 1.0 },
         };
         let mut update = Update { path: Path::default(), moments: &mut self.moments, gradients, step };

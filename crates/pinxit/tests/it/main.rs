@@ -3,6 +3,7 @@
 mod builtin;
 mod contract;
 mod convergence;
+mod data;
 mod diffusion;
 mod golden;
 mod layers;
@@ -10,8 +11,3 @@ mod optim;
 mod samplers;
 mod schedules;
 mod unet;
-//! Integration tests, one binary: linking Burn is slow.
-
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod data;

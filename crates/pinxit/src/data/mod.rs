@@ -26,10 +26,8 @@ pub(crate) mod decode;
 mod folder;
 mod idx;
 pub mod loader;
-pub(crate) mod planes;
 mod prepare;
 pub mod report;
-pub(crate) mod resize;
 mod source;
 pub mod split;
 

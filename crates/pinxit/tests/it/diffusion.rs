@@ -128,6 +128,26 @@ fn a_picture_depends_on_its_seed_and_not_on_its_batch() {
 }
 
 #[test]
+fn only_ddpm_bounds_the_likelihood_and_it_falls_with_training() {
+    for family in FAMILIES {
+        let recipe = recipe(family, if family.name == "ddpm" { "noise_steps = 50" } else { "" });
+        let mut learner = learner(family, &recipe);
+        let nats = |learner: &dyn Learner| {
+            let bound = learner.model().likelihood()?;
+            Some(bound.nats(&batch(1000, 4), 0, &mut Unwatched).unwrap().iter().sum::<f64>())
+        };
+        let before = nats(learner.as_ref());
+        assert_eq!(before.is_some(), family.name == "ddpm", "{}", family.name);
+        if let Some(before) = before {
+            train(learner.as_mut(), 0..30);
+            assert!(nats(learner.as_ref()).unwrap() < 0.9 * before);
+            let other = Batch { images: Tensor::zeros([4, 3, 8, 8], &Device::flex()), ..batch(0, 4) };
+            assert!(learner.model().likelihood().unwrap().nats(&other, 0, &mut Unwatched).is_err());
+        }
+    }
+}
+
+#[test]
 fn a_divided_batch_has_the_gradients_of_the_whole() {
     for family in FAMILIES {
         let recipe = recipe(family, "");

@@ -5,3 +5,4 @@ mod convergence;
 mod diffusion;
 mod samplers;
 mod schedules;
+mod vlb;

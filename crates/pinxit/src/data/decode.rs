@@ -24,7 +24,7 @@ const MAX_ALLOC: u64 = 1 << 30;
 /// Pictures with more pixels than this are decoded one at a time, to bound the memory of all threads.
 const LARGE_PIXELS: u64 = 1 << 24;
 /// Largest file that is read, in bytes.
-pub(crate) const MAX_FILE: u64 = 1 << 30;
+pub(crate) const MAX_FILE: u64 = 1 << 29;
 
 static LARGE_PICTURES: Mutex<()> = Mutex::new(());
 

@@ -6,7 +6,8 @@
 use crate::exp::exp;
 use crate::gemm::{Operand, Target, gemm, multiples};
 use crate::glue::{self, Array, Operation};
-use crate::{reduce, simd, threads};
+use crate::simd::vectorised;
+use crate::{reduce, threads};
 use burn::tensor::{Tensor, activation};
 
 /// `softmax(scale q k^T) v` for each image and head.
@@ -129,7 +130,7 @@ impl Attention {
     fn probabilities(&self, q: &[f32], k: &[f32], p: &mut [f32]) {
         let Sizes { keys, width, .. } = self.sizes;
         Matrix::new(q, width).times(Matrix::new(k, width).transpose(), p);
-        simd::vectorised(|| p.chunks_exact_mut(keys).for_each(|row| softmax(row, self.scale)));
+        softmax(p, keys, self.scale);
     }
 
     /// With `p = softmax(scale q k^T)` and `out = p v`: `dv = p^T dout`, `dp = dout v^T`,
@@ -151,10 +152,7 @@ impl Attention {
                 let dout = Matrix::new(dout, value_width);
                 Matrix::new(&p, keys).transpose().times(dout, dv);
                 dout.times(Matrix::new(v, value_width).transpose(), &mut ds);
-                simd::vectorised(|| {
-                    let rows = p.chunks_exact(keys).zip(ds.chunks_exact_mut(keys));
-                    rows.for_each(|(p, ds)| softmax_backward(p, ds, self.scale));
-                });
+                softmax_backward(&p, &mut ds, keys, self.scale);
                 let ds = Matrix::new(&ds, keys);
                 ds.times(Matrix::new(k, width), dq);
                 ds.transpose().times(Matrix::new(q, width), dk);
@@ -169,20 +167,25 @@ fn part(x: &[f32], index: usize, len: usize) -> &[f32] {
     &x[index * len..][..len]
 }
 
-/// `softmax(scale row)`, shifted by the largest element so that nothing overflows.
-#[inline(always)]
-fn softmax(row: &mut [f32], scale: f32) {
-    let largest = row.iter().fold(f32::NEG_INFINITY, |a, &x| if x * scale > a { x * scale } else { a });
-    row.iter_mut().for_each(|x| *x = exp(*x * scale - largest));
-    let factor = (1.0 / reduce::fold([&*row], |x| x)[0]) as f32;
-    row.iter_mut().for_each(|x| *x *= factor);
-}
+vectorised! {
+    /// `softmax(scale row)` of every row, shifted by the largest element so that nothing overflows.
+    fn softmax(p: &mut [f32], keys: usize, scale: f32) {
+        for row in p.chunks_exact_mut(keys) {
+            row.iter_mut().for_each(|x| *x *= scale);
+            let largest = reduce::largest(row);
+            row.iter_mut().for_each(|x| *x = exp(*x - largest));
+            let factor = (1.0 / reduce::fold([&*row], |[x]| x)) as f32;
+            row.iter_mut().for_each(|x| *x *= factor);
+        }
+    }
 
-/// Turns `d`, the gradient of the probabilities `p`, into the one of the scores before `scale`.
-#[inline(always)]
-fn softmax_backward(p: &[f32], d: &mut [f32], scale: f32) {
-    let [along] = reduce::fold([p, &*d], |[p, d]| [p * d]).map(|sum| sum as f32);
-    d.iter_mut().zip(p).for_each(|(d, &p)| *d = scale * p * (*d - along));
+    /// Turns `d`, the gradient of the probabilities `p`, into the one of the scores before `scale`.
+    fn softmax_backward(p: &[f32], d: &mut [f32], keys: usize, scale: f32) {
+        for (p, d) in p.chunks_exact(keys).zip(d.chunks_exact_mut(keys)) {
+            let along = reduce::fold([p, &*d], |[p, d]| p * d) as f32;
+            d.iter_mut().zip(p).for_each(|(d, &p)| *d = scale * p * (*d - along));
+        }
+    }
 }
 
 /// The plain twin: the definition and its derivative in f64.

@@ -185,15 +185,18 @@ pub(crate) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f3
 
 /// `dw[o, c, i, j] = sum over (b, y, x) of dy[b, o, y, x] x[b, c, ...]`, image after image.
 pub(crate) fn backward_weight(g: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
-    let mut dw = vec![0.0; g.out_channels * g.patch()];
     let x = pad_input(g, x);
     let (taps, pixels) = (g.taps(), g.pixels());
     let (channels, output_pixels) = (multiples(g.out_channels, g.output_area()), g.output_pixels());
-    let (rows, cols) = (multiples(g.patch(), 1), multiples(g.out_channels, g.patch()));
+    let (rows, cols) = (multiples(g.patch(), g.out_channels), multiples(g.out_channels, 1));
     let a = Operand::new(&x, &taps, &pixels);
     let b = Operand::new(dy, &channels, &output_pixels);
-    // SAFETY: the target is the transpose of the row-major weight.
-    unsafe { gemm(a, b, Target { rows: &rows, cols: &cols, bias: None }, &mut dw) };
+    // Summed with the output channels side by side, transposed once.
+    let mut sums = vec![0.0; g.out_channels * g.patch()];
+    // SAFETY: the target is a row-major matrix.
+    unsafe { gemm(a, b, Target { rows: &rows, cols: &cols, bias: None }, &mut sums) };
+    let mut dw = Vec::with_capacity(sums.len());
+    (0..g.out_channels).for_each(|o| dw.extend(sums.iter().skip(o).step_by(g.out_channels)));
     dw
 }
 

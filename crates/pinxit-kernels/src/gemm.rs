@@ -9,7 +9,7 @@
 //! depth. The order of summation of an element depends on the depth alone (block by block, in order within a
 //! block): not on the number of rows and columns, nor on the place in a tile, nor on the threads.
 
-use crate::simd::{self, Level};
+use crate::simd::{self, Level, vectorised};
 use crate::threads::{self, Shared};
 use std::ops::Range;
 
@@ -17,6 +17,8 @@ use std::ops::Range;
 pub(crate) const MR: usize = 8;
 /// Columns of a tile: two vectors of AVX-512.
 pub(crate) const NR: usize = 32;
+/// Side of the squares that packing transposes.
+const SQUARE: usize = 8;
 /// Largest block of the depth: a packed panel of `DEPTH x NR` elements stays in the cache.
 const DEPTH: usize = 256;
 /// Multiply-adds below which a product stays on one thread.
@@ -112,7 +114,7 @@ unsafe fn columns(a: Operand, b: Operand, to: Target, rows: Range<usize>, cols: 
 /// As for [`columns`].
 unsafe fn store(tile: &Tile, to: Target, rows: Range<usize>, cols: Range<usize>, first: bool, out: &Shared) {
     let cols = &to.cols[cols];
-    let together = cols.windows(2).all(|pair| pair[1] == pair[0] + 1);
+    let together = consecutive(cols);
     for (i, sums) in rows.zip(tile.chunks_exact(NR)) {
         let bias = to.bias.map_or(0.0, |bias| bias[i]);
         let add = |y: &mut f32, sum: f32| *y = if first { sum + bias } else { *y + sum };
@@ -145,10 +147,7 @@ fn pack(b: Operand, cols: Range<usize>, ks: Range<usize>, panel: &mut [f32]) {
 
 /// The largest length such that groups of so many columns lie side by side in memory.
 fn run(starts: &[usize]) -> usize {
-    let grouped = |length: &usize| {
-        starts.len() == NR
-            && starts.chunks(*length).all(|group| group.windows(2).all(|pair| pair[1] == pair[0] + 1))
-    };
+    let grouped = |length: &usize| starts.len() == NR && starts.chunks(*length).all(consecutive);
     [32, 16, 8, 4].into_iter().find(grouped).unwrap_or(1)
 }
 
@@ -160,16 +159,43 @@ fn pack_runs<const RUN: usize>(data: &[f32], starts: &[usize], ks: &[usize], pan
     }
 }
 
-fn pack_scattered(data: &[f32], starts: &[usize], ks: &[usize], panel: &mut [f32]) {
-    // Columns that do not exist repeat the first one; their sums are never stored.
-    let mut all = [starts[0]; NR];
-    all[..starts.len()].copy_from_slice(starts);
-    for (&k, row) in ks.iter().zip(panel.chunks_exact_mut(NR)) {
-        for (x, start) in row.iter_mut().zip(all) {
-            // SAFETY: `Operand::new` asked whether every sum of two offsets lies in `data`.
-            *x = unsafe { *data.get_unchecked(start + k) };
+vectorised! {
+    /// Columns that lie apart: squares of 8 x 8 are transposed where the depths lie side by side.
+    fn pack_scattered(data: &[f32], starts: &[usize], ks: &[usize], panel: &mut [f32]) {
+        // Columns that do not exist repeat the first one; their sums are never stored.
+        let mut all = [starts[0]; NR];
+        all[..starts.len()].copy_from_slice(starts);
+        let mut done = 0;
+        while done < ks.len() {
+            let next = &ks[done..ks.len().min(done + SQUARE)];
+            if next.len() == SQUARE && consecutive(next) {
+                let rows = &mut panel[done * NR..][..SQUARE * NR];
+                for (columns, starts) in all.as_chunks::<SQUARE>().0.iter().enumerate() {
+                    let square = starts.map(|start| {
+                        let mut line = [0.0; SQUARE];
+                        line.copy_from_slice(&data[start + next[0]..][..SQUARE]);
+                        line
+                    });
+                    for (k, row) in rows.as_chunks_mut::<NR>().0.iter_mut().enumerate() {
+                        let row = &mut row[columns * SQUARE..][..SQUARE];
+                        (0..SQUARE).for_each(|j| row[j] = square[j][k]);
+                    }
+                }
+                done += SQUARE;
+            } else {
+                for (x, start) in panel[done * NR..][..NR].iter_mut().zip(all) {
+                    *x = data[start + ks[done]];
+                }
+                done += 1;
+            }
         }
     }
+}
+
+/// Whether each offset is the one before plus 1.
+#[inline(always)]
+fn consecutive(offsets: &[usize]) -> bool {
+    offsets.windows(2).all(|pair| pair[1] == pair[0] + 1)
 }
 
 /// Sums one tile: `tile[i * NR + j] = sum_k a[rows[i], ks[k]] panel[k * NR + j]`.

@@ -48,12 +48,11 @@ impl<'a> Operand<'a> {
     }
 }
 
-/// Where the element (i, j) of a product goes: `rows[i] + cols[j]`, with `bias[i]` added.
+/// Where the element (i, j) of a product goes: `rows[i] + cols[j]`.
 #[derive(Clone, Copy)]
 pub(crate) struct Target<'a> {
     pub(crate) rows: &'a [usize],
     pub(crate) cols: &'a [usize],
-    pub(crate) bias: Option<&'a [f32]>,
 }
 
 /// Multiples `0, step, 2 step, ...`.
@@ -61,13 +60,15 @@ pub(crate) fn multiples(count: usize, step: usize) -> Vec<usize> {
     (0..count).map(|i| i * step).collect()
 }
 
-/// `out[i, j] = sum_k a[i, k] b[j, k] + bias[i]`.
+/// `out[i, j] += sum_k a[i, k] b[j, k]`.
 ///
 /// # Safety
 /// The offsets `to.rows[i] + to.cols[j]` are different for different (i, j).
 pub(crate) unsafe fn gemm(a: Operand, b: Operand, to: Target, out: &mut [f32]) {
     let (m, n, depth) = (a.outer.len(), b.outer.len(), a.depth.len());
     assert_eq!((depth, m, n), (b.depth.len(), to.rows.len(), to.cols.len()), "sizes of a matrix product");
+    let tiled = collides(a, n).then(|| Tiled::new(a));
+    let a = tiled.as_ref().map_or(a, Tiled::operand);
     let out = Shared::new(out);
     let worth = m * n * depth >= WORTH_THREADS;
     let (row_tiles, panels) = (m.div_ceil(MR), n.div_ceil(NR));
@@ -79,6 +80,40 @@ pub(crate) unsafe fn gemm(a: Operand, b: Operand, to: Target, out: &mut [f32]) {
         // SAFETY: tasks have different rows or columns, so by the caller's promise different elements.
         unsafe { columns(a, b, to, rows, cols, &out) };
     });
+}
+
+/// Whether the rows of `a` lie so far apart that they fall on the same lines of the cache, and are read often enough
+/// that a copy pays.
+fn collides(a: Operand, columns: usize) -> bool {
+    const LINES: usize = 256;
+    let step = a.outer.get(1).map_or(0, |second| second.abs_diff(a.outer[0]));
+    step > 0 && step % LINES == 0 && columns >= 4 * NR
+}
+
+/// A copy of an operand with the rows of a tile side by side: (i, k) at `(i / MR) MR depth + k MR + i % MR`.
+struct Tiled {
+    data: Vec<f32>,
+    outer: Vec<usize>,
+    depth: Vec<usize>,
+}
+
+impl Tiled {
+    fn new(a: Operand) -> Self {
+        let (rows, depth) = (a.outer.len(), a.depth.len());
+        let mut data = vec![0.0; rows.next_multiple_of(MR) * depth];
+        threads::for_each_block([&mut data], [MR * depth], rows * depth, |tile, [data]| {
+            let rows = &a.outer[tile * MR..rows.min((tile + 1) * MR)];
+            for (k, line) in a.depth.iter().zip(data.chunks_exact_mut(MR)) {
+                line.iter_mut().zip(rows).for_each(|(x, row)| *x = a.data[row + k]);
+            }
+        });
+        let outer = (0..rows).map(|i| i / MR * MR * depth + i % MR).collect();
+        Self { data, outer, depth: multiples(depth, MR) }
+    }
+
+    fn operand(&self) -> Operand<'_> {
+        Operand::new(&self.data, &self.outer, &self.depth)
+    }
 }
 
 fn block(index: usize, size: usize, len: usize) -> Range<usize> {
@@ -103,31 +138,28 @@ unsafe fn columns(a: Operand, b: Operand, to: Target, rows: Range<usize>, cols: 
             let rows = start..rows.end.min(start + MR);
             multiply(a, rows.clone(), ks.clone(), panel, &mut tile);
             // SAFETY: promised by the caller.
-            unsafe { store(&tile, to, rows, cols.clone(), index == 0, out) };
+            unsafe { add(&tile, to, rows, cols.clone(), out) };
         }
     }
 }
 
-/// Adds a tile to the output, or sets the output when this is the `first` block of the depth.
+/// Adds a tile to the output.
 ///
 /// # Safety
 /// As for [`columns`].
-unsafe fn store(tile: &Tile, to: Target, rows: Range<usize>, cols: Range<usize>, first: bool, out: &Shared) {
+unsafe fn add(tile: &Tile, to: Target, rows: Range<usize>, cols: Range<usize>, out: &Shared) {
     let cols = &to.cols[cols];
     let together = consecutive(cols);
-    for (i, sums) in rows.zip(tile.chunks_exact(NR)) {
-        let bias = to.bias.map_or(0.0, |bias| bias[i]);
-        let add = |y: &mut f32, sum: f32| *y = if first { sum + bias } else { *y + sum };
+    for (row, sums) in to.rows[rows].iter().zip(tile.chunks_exact(NR)) {
         if together {
-            let start = to.rows[i] + cols[0];
+            let start = row + cols[0];
             // SAFETY: promised by the caller.
             let part = unsafe { out.part(start..start + cols.len()) };
-            part.iter_mut().zip(sums).for_each(|(y, &sum)| add(y, sum));
+            part.iter_mut().zip(sums).for_each(|(y, sum)| *y += sum);
         } else {
-            for (&col, &sum) in cols.iter().zip(sums) {
-                let at = to.rows[i] + col;
+            for (col, sum) in cols.iter().zip(sums) {
                 // SAFETY: promised by the caller.
-                add(unsafe { &mut out.part(at..at + 1)[0] }, sum);
+                unsafe { out.part(row + col..row + col + 1)[0] += sum };
             }
         }
     }
@@ -328,7 +360,7 @@ pub(crate) fn reference(a: Operand, b: Operand, to: Target, out: &mut [f64]) {
                 let (x, y) = (a.data[a.outer[i] + a.depth[k]], b.data[b.outer[j] + b.depth[k]]);
                 f64::from(x) * f64::from(y)
             });
-            out[row + col] = terms.sum::<f64>() + to.bias.map_or(0.0, |bias| f64::from(bias[i]));
+            out[row + col] += terms.sum::<f64>();
         }
     }
 }
@@ -340,9 +372,10 @@ mod tests {
 
     #[test]
     fn equals_the_sum_in_f64_for_odd_sizes_and_layouts() {
-        for (m, n, depth) in [(1, 1, 1), (3, 5, 7), (8, 32, 256), (9, 33, 257), (17, 100, 600), (130, 65, 40)]
+        for (m, n, depth) in
+            [(1, 1, 1), (3, 5, 7), (8, 32, 256), (9, 33, 257), (17, 100, 600), (130, 65, 40), (20, 140, 512)]
         {
-            let (x, y, bias) = (numbers(m * depth, 1), numbers(n * depth, 2), numbers(m, 3));
+            let (x, y) = (numbers(m * depth, 1), numbers(n * depth, 2));
             for transposed in [false, true] {
                 let (outer, inner) = if transposed { (1, n) } else { (depth, 1) };
                 let tables =
@@ -350,8 +383,8 @@ mod tests {
                 let a = Operand::new(&x, &tables.0, &tables.1);
                 let b = Operand::new(&y, &tables.2, &tables.3);
                 let (rows, cols) = (multiples(m, n), multiples(n, 1));
-                let to = Target { rows: &rows, cols: &cols, bias: Some(&bias) };
-                let (mut got, mut want) = (vec![0.0; m * n], vec![0.0; m * n]);
+                let to = Target { rows: &rows, cols: &cols };
+                let (mut got, mut want) = (vec![1.0; m * n], vec![1.0; m * n]);
                 // SAFETY: a row-major matrix has different offsets.
                 unsafe { gemm(a, b, to, &mut got) };
                 reference(a, b, to, &mut want);
@@ -369,7 +402,7 @@ mod tests {
         let cols = multiples(NR, 1);
         let rows = multiples(MR, NR);
         let depth = multiples(100, NR);
-        let to = Target { rows: &rows, cols: &cols, bias: None };
+        let to = Target { rows: &rows, cols: &cols };
         reference(Operand::new(&x, &starts, &ks), Operand::new(&panel, &cols, &depth), to, &mut want);
         let mut tile = [0.0; MR * NR];
         tile_portable(&x, &starts, &ks, &panel, &mut tile);

@@ -287,7 +287,10 @@ impl<'a> Session<'a> {
             ("recipe".into(), self.prepared.recipe.to_toml()?),
             ("facts".into(), json(serde_json::to_string(&self.prepared.facts))?),
             ("data".into(), self.prepared.fingerprint.clone()),
-            ("health".into(), json(serde_json::to_string(&self.health))?),
+            (
+                "health".into(),
+                toml::to_string(&self.health).map_err(|e| Error::checkpoint(&path, e.to_string()))?,
+            ),
             ("backoff".into(), self.backoff.to_string()),
             ("rescues".into(), self.rescues.to_string()),
             ("pinxit".into(), env!("CARGO_PKG_VERSION").into()),
@@ -309,8 +312,7 @@ impl<'a> Session<'a> {
                 ),
             ));
         }
-        self.health =
-            serde_json::from_str(snapshot.note("health", &path)?).map_err(|_| unreadable("health"))?;
+        self.health = toml::from_str(snapshot.note("health", &path)?).map_err(|_| unreadable("health"))?;
         self.backoff = snapshot.note("backoff", &path)?.parse().map_err(|_| unreadable("backoff"))?;
         self.rescues = snapshot.note("rescues", &path)?.parse().map_err(|_| unreadable("rescues"))?;
         self.learner.load(snapshot).map_err(|e| match e {

@@ -51,7 +51,7 @@ impl Sizes {
         let [images, heads, queries, width] = q;
         let [keys, value_width] = [k[2], v[3]];
         let fit = k == [images, heads, keys, width] && v == [images, heads, keys, value_width];
-        assert!(fit && keys > 0, "attention: sizes {q:?}, {k:?}, {v:?}");
+        assert!(fit && keys * width * value_width > 0, "attention: sizes {q:?}, {k:?}, {v:?}");
         Self { images, heads, queries, keys, width, value_width }
     }
 

@@ -11,7 +11,7 @@ pub(crate) fn exp(x: f32) -> f32 {
     const HIGHEST: f32 = 88.0;
     // Adding 1.5 * 2^23 rounds to an integer, which then sits in the low bits.
     const ROUND: f32 = 12_582_912.0;
-    const LN2_HIGH: f32 = 0.693_359_375;
+    const LN2_HIGH: f32 = 355.0 / 512.0;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     // Comparisons, not min and max, so that NaN passes.
     let clamped = if x > HIGHEST { HIGHEST } else { x };

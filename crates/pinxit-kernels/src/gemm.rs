@@ -11,6 +11,7 @@
 
 use crate::simd::{self, Level, vectorised};
 use crate::threads::{self, Shared};
+use std::cell::RefCell;
 use std::ops::Range;
 
 /// Rows of a tile.
@@ -20,7 +21,7 @@ pub(crate) const NR: usize = 32;
 /// Side of the squares that packing transposes.
 const SQUARE: usize = 8;
 /// Largest block of the depth: a packed panel of `DEPTH x NR` elements stays in the cache.
-const DEPTH: usize = 256;
+const DEPTH: usize = 384;
 /// Multiply-adds below which a product stays on one thread.
 const WORTH_THREADS: usize = 1 << 19;
 /// Tasks that a product is cut into, if its columns alone give fewer.
@@ -67,7 +68,7 @@ pub(crate) fn multiples(count: usize, step: usize) -> Vec<usize> {
 pub(crate) unsafe fn gemm(a: Operand, b: Operand, to: Target, out: &mut [f32]) {
     let (m, n, depth) = (a.outer.len(), b.outer.len(), a.depth.len());
     assert_eq!((depth, m, n), (b.depth.len(), to.rows.len(), to.cols.len()), "sizes of a matrix product");
-    let tiled = collides(a, n).then(|| Tiled::new(a));
+    let tiled = copy_pays(a, n).then(|| Tiled::new(a));
     let a = tiled.as_ref().map_or(a, Tiled::operand);
     let out = Shared::new(out);
     let worth = m * n * depth >= WORTH_THREADS;
@@ -82,12 +83,14 @@ pub(crate) unsafe fn gemm(a: Operand, b: Operand, to: Target, out: &mut [f32]) {
     });
 }
 
-/// Whether the rows of `a` lie so far apart that they fall on the same lines of the cache, and are read often enough
-/// that a copy pays.
-fn collides(a: Operand, columns: usize) -> bool {
+/// Whether a copy of `a` pays: each number is read by so many panels of columns that copying it costs little beside,
+/// or by some of them from rows that lie on the same lines of the cache. Patches of images, which share their
+/// numbers, are never copied.
+fn copy_pays(a: Operand, columns: usize) -> bool {
     const LINES: usize = 256;
     let step = a.outer.get(1).map_or(0, |second| second.abs_diff(a.outer[0]));
-    step > 0 && step % LINES == 0 && columns >= 4 * NR
+    let panels = if step > 0 && step.is_multiple_of(LINES) { 4 } else { 16 };
+    columns >= panels * NR && a.outer.len() * a.depth.len() <= a.data.len()
 }
 
 /// A copy of an operand with the rows of a tile side by side: (i, k) at `(i / MR) MR depth + k MR + i % MR`.
@@ -125,22 +128,26 @@ fn block(index: usize, size: usize, len: usize) -> Range<usize> {
 /// # Safety
 /// Nobody else touches these elements of `out`, and their offsets are different.
 unsafe fn columns(a: Operand, b: Operand, to: Target, rows: Range<usize>, cols: Range<usize>, out: &Shared) {
+    thread_local! {
+        static PANEL: RefCell<Vec<f32>> = RefCell::new(vec![0.0; DEPTH * NR]);
+    }
     let depth = a.depth.len();
     let blocks = depth.div_ceil(DEPTH).max(1);
     let length = depth.div_ceil(blocks);
-    let mut panel = [0.0; DEPTH * NR];
     let mut tile = [0.0; MR * NR];
-    for index in 0..blocks {
-        let ks = block(index, length, depth);
-        let panel = &mut panel[..ks.len() * NR];
-        pack(b, cols.clone(), ks.clone(), panel);
-        for start in rows.clone().step_by(MR) {
-            let rows = start..rows.end.min(start + MR);
-            multiply(a, rows.clone(), ks.clone(), panel, &mut tile);
-            // SAFETY: promised by the caller.
-            unsafe { add(&tile, to, rows, cols.clone(), out) };
+    PANEL.with_borrow_mut(|panel| {
+        for index in 0..blocks {
+            let ks = block(index, length, depth);
+            let panel = &mut panel[..ks.len() * NR];
+            pack(b, cols.clone(), ks.clone(), panel);
+            for start in rows.clone().step_by(MR) {
+                let rows = start..rows.end.min(start + MR);
+                multiply(a, rows.clone(), ks.clone(), panel, &mut tile);
+                // SAFETY: promised by the caller.
+                unsafe { add(&tile, to, rows, cols.clone(), out) };
+            }
         }
-    }
+    });
 }
 
 /// Adds a tile to the output.
@@ -183,15 +190,16 @@ fn run(starts: &[usize]) -> usize {
     [32, 16, 8, 4].into_iter().find(grouped).unwrap_or(1)
 }
 
-fn pack_runs<const RUN: usize>(data: &[f32], starts: &[usize], ks: &[usize], panel: &mut [f32]) {
-    for (&k, row) in ks.iter().zip(panel.chunks_exact_mut(NR)) {
-        for (part, start) in row.chunks_exact_mut(RUN).zip(starts.iter().step_by(RUN)) {
-            part.copy_from_slice(&data[start + k..start + k + RUN]);
+vectorised! {
+    /// Columns in groups of `RUN` that lie side by side.
+    fn pack_runs<const RUN: usize>(data: &[f32], starts: &[usize], ks: &[usize], panel: &mut [f32]) {
+        for (&k, row) in ks.iter().zip(panel.chunks_exact_mut(NR)) {
+            for (part, start) in row.chunks_exact_mut(RUN).zip(starts.iter().step_by(RUN)) {
+                part.copy_from_slice(&data[start + k..start + k + RUN]);
+            }
         }
     }
-}
 
-vectorised! {
     /// Columns that lie apart: squares of 8 x 8 are transposed where the depths lie side by side.
     fn pack_scattered(data: &[f32], starts: &[usize], ks: &[usize], panel: &mut [f32]) {
         // Columns that do not exist repeat the first one; their sums are never stored.

@@ -35,7 +35,10 @@ pub fn group_norm(
     activation: Activation,
 ) -> Tensor<4> {
     let channels = x.dims()[1];
-    assert!(groups > 0 && channels % groups == 0, "group_norm: {groups} groups of {channels} channels");
+    assert!(
+        groups > 0 && channels.is_multiple_of(groups),
+        "group_norm: {groups} groups of {channels} channels"
+    );
     assert_eq!(gamma.dims(), [channels], "group_norm: gamma");
     assert_eq!(beta.dims(), [channels], "group_norm: beta");
     if glue::supported(&x) && glue::supported(&gamma) && glue::supported(&beta) {

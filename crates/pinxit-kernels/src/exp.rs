@@ -3,8 +3,9 @@
 /// `e^x` to within 2 units in the last place; 0 below -87.3 (where the result would be subnormal), clamped
 /// to `e^88` above 88. NaN gives NaN.
 ///
-/// With n the integer nearest to x / ln 2 and r = x - n ln 2, `e^x = 2^n e^r` and |r| <= ln(2) / 2, where the Taylor
-/// polynomial of degree 7 of e^r errs by less than 2^-26 (Cody and Waite 1980, chapter 6, for the reduction with ln 2 in two parts).
+/// With n the integer nearest to x / ln 2 and r = x - n ln 2, `e^x = 2^n e^r` and |r| <= ln(2) / 2, where the
+/// Taylor polynomial of degree 7 of e^r errs by less than 2^-26 (Cody and Waite 1980, chapter 6, for the
+/// reduction with ln 2 in two parts).
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
     const LOWEST: f32 = -87.3;

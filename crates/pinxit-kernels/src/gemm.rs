@@ -5,19 +5,16 @@
 //! convolution is a matrix product whose patches are gathered while they are packed: no im2col buffer exists,
 //! and a tile of columns may span several small images.
 //!
-//! The output is cut into tiles of [`MR`] x [`NR`] elements that are accumulated in registers over blocks of the
-//! depth. The order of summation of an element depends on the depth alone (block by block, in order within a
-//! block): not on the number of rows and columns, nor on the place in a tile, nor on the threads.
+//! The output is cut into tiles of [`MR`] x [`NR`] elements that are accumulated in registers over blocks of
+//! the depth. The order of summation of an element depends on the depth alone (block by block, in order
+//! within a block): not on the number of rows and columns, nor on the place in a tile, nor on the threads.
 
-use crate::simd::{self, Level, vectorised};
+use crate::simd::vectorised;
 use crate::threads::{self, Shared};
+use crate::tile::{self, MR, NR, Tile};
 use std::cell::RefCell;
 use std::ops::Range;
 
-/// Rows of a tile.
-pub(crate) const MR: usize = 8;
-/// Columns of a tile: two vectors of AVX-512.
-pub(crate) const NR: usize = 32;
 /// Side of the squares that packing transposes.
 const SQUARE: usize = 8;
 /// Largest block of the depth: a packed panel of `DEPTH x NR` elements stays in the cache.
@@ -26,9 +23,6 @@ const DEPTH: usize = 384;
 const WORTH_THREADS: usize = 1 << 19;
 /// Tasks that a product is cut into, if its columns alone give fewer.
 const TASKS: usize = 8;
-
-/// The sums of one tile, row by row.
-type Tile = [f32; MR * NR];
 
 /// A matrix whose element (i, k) is `data[outer[i] + depth[k]]`; k is what the product sums over.
 #[derive(Clone, Copy)]
@@ -83,9 +77,9 @@ pub(crate) unsafe fn gemm(a: Operand, b: Operand, to: Target, out: &mut [f32]) {
     });
 }
 
-/// Whether a copy of `a` pays: each number is read by so many panels of columns that copying it costs little beside,
-/// or by some of them from rows that lie on the same lines of the cache. Patches of images, which share their
-/// numbers, are never copied.
+/// Whether a copy of `a` pays: each number is read by so many panels of columns that copying it costs little
+/// beside, or by some of them from rows that lie on the same lines of the cache. Patches of images, which
+/// share their numbers, are never copied.
 fn copy_pays(a: Operand, columns: usize) -> bool {
     const LINES: usize = 256;
     let step = a.outer.get(1).map_or(0, |second| second.abs_diff(a.outer[0]));
@@ -134,7 +128,7 @@ unsafe fn columns(a: Operand, b: Operand, to: Target, rows: Range<usize>, cols: 
     let depth = a.depth.len();
     let blocks = depth.div_ceil(DEPTH).max(1);
     let length = depth.div_ceil(blocks);
-    let mut tile = [0.0; MR * NR];
+    let mut sums = [0.0; MR * NR];
     PANEL.with_borrow_mut(|panel| {
         for index in 0..blocks {
             let ks = block(index, length, depth);
@@ -142,15 +136,15 @@ unsafe fn columns(a: Operand, b: Operand, to: Target, rows: Range<usize>, cols: 
             pack(b, cols.clone(), ks.clone(), panel);
             for start in rows.clone().step_by(MR) {
                 let rows = start..rows.end.min(start + MR);
-                multiply(a, rows.clone(), ks.clone(), panel, &mut tile);
+                multiply(a, rows.clone(), ks.clone(), panel, &mut sums);
                 // SAFETY: promised by the caller.
-                unsafe { add(&tile, to, rows, cols.clone(), out) };
+                unsafe { add(&sums, to, rows, cols.clone(), out) };
             }
         }
     });
 }
 
-/// Adds a tile to the output.
+/// Adds the sums of a tile to the output.
 ///
 /// # Safety
 /// As for [`columns`].
@@ -238,125 +232,13 @@ fn consecutive(offsets: &[usize]) -> bool {
     offsets.windows(2).all(|pair| pair[1] == pair[0] + 1)
 }
 
-/// Sums one tile: `tile[i * NR + j] = sum_k a[rows[i], ks[k]] panel[k * NR + j]`.
-fn multiply(a: Operand, rows: Range<usize>, ks: Range<usize>, panel: &[f32], tile: &mut Tile) {
+/// The sums of one tile over the depths `ks`, with the columns packed in `panel`.
+fn multiply(a: Operand, rows: Range<usize>, ks: Range<usize>, panel: &[f32], sums: &mut Tile) {
     // Rows that do not exist repeat the first one; their sums are never stored.
     let mut starts = [a.outer[rows.start]; MR];
     starts[..rows.len()].copy_from_slice(&a.outer[rows]);
-    let ks = &a.depth[ks];
-    assert_eq!(panel.len(), ks.len() * NR);
-    match simd::level() {
-        // SAFETY: the processor has the instructions; `Operand::new` checked the offsets into `a`, and the panel
-        // has NR elements for each k.
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => unsafe { x86::tile_avx512(a.data, &starts, ks, panel, tile) },
-        // SAFETY: as above.
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => unsafe { x86::tile_avx2(a.data, &starts, ks, panel, tile) },
-        Level::Portable => tile_portable(a.data, &starts, ks, panel, tile),
-    }
-}
-
-/// The tile in plain Rust, in pieces whose sums fit into 16 registers of 4 lanes.
-fn tile_portable(a: &[f32], starts: &[usize; MR], ks: &[usize], panel: &[f32], tile: &mut Tile) {
-    const ROWS: usize = 4;
-    const COLS: usize = 8;
-    for (i, starts) in starts.chunks_exact(ROWS).enumerate() {
-        for j in (0..NR).step_by(COLS) {
-            let mut sums = [[0.0_f32; COLS]; ROWS];
-            for (&k, row) in ks.iter().zip(panel.chunks_exact(NR)) {
-                for (sums, start) in sums.iter_mut().zip(starts) {
-                    let factor = a[start + k];
-                    sums.iter_mut().zip(&row[j..j + COLS]).for_each(|(sum, x)| *sum += factor * x);
-                }
-            }
-            for (r, sums) in sums.iter().enumerate() {
-                let at = (i * ROWS + r) * NR + j;
-                tile[at..at + COLS].copy_from_slice(sums);
-            }
-        }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use super::{MR, NR, Tile};
-    use std::arch::x86_64::*;
-
-    /// All of the tile at once: 16 registers of sums, a broadcast of `a` against two vectors of the panel.
-    ///
-    /// # Safety
-    /// AVX-512 F is there, `a[starts[i] + ks[k]]` exists for all i and k, `panel` has `ks.len() * NR` elements.
-    #[target_feature(enable = "avx512f")]
-    pub(super) unsafe fn tile_avx512(
-        a: &[f32],
-        starts: &[usize; MR],
-        ks: &[usize],
-        panel: &[f32],
-        tile: &mut Tile,
-    ) {
-        let rows = starts.map(|start| a.as_ptr().wrapping_add(start));
-        let mut b = panel.as_ptr();
-        let mut sums = [[_mm512_setzero_ps(); 2]; MR];
-        for &k in ks {
-            // SAFETY: promised by the caller.
-            unsafe {
-                let (left, right) = (_mm512_loadu_ps(b), _mm512_loadu_ps(b.add(16)));
-                for i in 0..MR {
-                    let factor = _mm512_set1_ps(*rows[i].add(k));
-                    sums[i][0] = _mm512_fmadd_ps(factor, left, sums[i][0]);
-                    sums[i][1] = _mm512_fmadd_ps(factor, right, sums[i][1]);
-                }
-                b = b.add(NR);
-            }
-        }
-        for (i, row) in sums.iter().enumerate() {
-            for (j, &sum) in row.iter().enumerate() {
-                // SAFETY: the place lies in the tile.
-                unsafe { _mm512_storeu_ps(tile.as_mut_ptr().add(i * NR + j * 16), sum) };
-            }
-        }
-    }
-
-    /// The tile in four pieces of 4 rows and 16 columns, 8 registers of sums each.
-    ///
-    /// # Safety
-    /// AVX2 and FMA are there; the rest as for [`tile_avx512`].
-    #[target_feature(enable = "avx2,fma")]
-    pub(super) unsafe fn tile_avx2(
-        a: &[f32],
-        starts: &[usize; MR],
-        ks: &[usize],
-        panel: &[f32],
-        tile: &mut Tile,
-    ) {
-        const ROWS: usize = 4;
-        for piece in 0..4 {
-            let (top, left) = (piece / 2 * ROWS, piece % 2 * 16);
-            let rows: [*const f32; ROWS] = std::array::from_fn(|i| a.as_ptr().wrapping_add(starts[top + i]));
-            let mut b = panel.as_ptr().wrapping_add(left);
-            let mut sums = [[_mm256_setzero_ps(); 2]; ROWS];
-            for &k in ks {
-                // SAFETY: promised by the caller.
-                unsafe {
-                    let (x, y) = (_mm256_loadu_ps(b), _mm256_loadu_ps(b.add(8)));
-                    for i in 0..ROWS {
-                        let factor = _mm256_set1_ps(*rows[i].add(k));
-                        sums[i][0] = _mm256_fmadd_ps(factor, x, sums[i][0]);
-                        sums[i][1] = _mm256_fmadd_ps(factor, y, sums[i][1]);
-                    }
-                }
-                b = b.wrapping_add(NR);
-            }
-            for (i, row) in sums.iter().enumerate() {
-                for (j, &sum) in row.iter().enumerate() {
-                    let at = (top + i) * NR + left + j * 8;
-                    // SAFETY: the place lies in the tile.
-                    unsafe { _mm256_storeu_ps(tile.as_mut_ptr().add(at), sum) };
-                }
-            }
-        }
-    }
+    // SAFETY: `Operand::new` asked whether every sum of two offsets lies in the data.
+    unsafe { tile::multiply(a.data, &starts, &a.depth[ks], panel, sums) };
 }
 
 /// The plain twin: sums in f64.
@@ -398,34 +280,6 @@ mod tests {
                 reference(a, b, to, &mut want);
                 assert_close(&got, &want, 1e-5);
             }
-        }
-    }
-
-    #[test]
-    fn every_tile_kernel_equals_the_sum_in_f64() {
-        let (x, panel) = (numbers(MR * 100, 1), numbers(100 * NR, 2));
-        let starts: [usize; MR] = std::array::from_fn(|i| i * 100);
-        let ks = multiples(100, 1);
-        let mut want = vec![0.0; MR * NR];
-        let cols = multiples(NR, 1);
-        let rows = multiples(MR, NR);
-        let depth = multiples(100, NR);
-        let to = Target { rows: &rows, cols: &cols };
-        reference(Operand::new(&x, &starts, &ks), Operand::new(&panel, &cols, &depth), to, &mut want);
-        let mut tile = [0.0; MR * NR];
-        tile_portable(&x, &starts, &ks, &panel, &mut tile);
-        assert_close(&tile, &want, 1e-5);
-        #[cfg(target_arch = "x86_64")]
-        if simd::level() != Level::Portable {
-            // SAFETY: the level is at least AVX2, the tables are as above.
-            unsafe { x86::tile_avx2(&x, &starts, &ks, &panel, &mut tile) };
-            assert_close(&tile, &want, 1e-5);
-        }
-        #[cfg(target_arch = "x86_64")]
-        if simd::level() == Level::Avx512 {
-            // SAFETY: the level is AVX-512, the tables are as above.
-            unsafe { x86::tile_avx512(&x, &starts, &ks, &panel, &mut tile) };
-            assert_close(&tile, &want, 1e-5);
         }
     }
 }

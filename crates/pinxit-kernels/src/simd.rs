@@ -1,9 +1,9 @@
 //! Which vector instructions this processor has, asked once at run time.
 //!
 //! A program compiled for the baseline of its architecture still runs the wide code where the processor has
-//! it. Element-wise loops are written once in plain Rust and compiled once per [`Level`] (`vectorised!`); they
-//! use no fused multiply-add, so their results are the same bits at every level. Only the tile of
-//! [`crate::gemm`] is written with intrinsics.
+//! it. Element-wise loops are written once in plain Rust and compiled once per [`Level`] (`vectorised!`);
+//! they use no fused multiply-add, so their results are the same bits at every level. Only the tile of
+//! [`crate::tile`] is written with intrinsics.
 
 use std::sync::OnceLock;
 

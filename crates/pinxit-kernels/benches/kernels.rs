@@ -115,8 +115,7 @@ fn convolutions(bench: &Bench) {
         let (x, weight) = (random(x_dims, &plain), random(w_dims, &plain));
         let both = (|| ours(x.clone(), weight.clone()), || burn(x.clone(), weight.clone()));
         bench.compare(&format!("{name} fwd"), amount(), both.0, both.1);
-        // The whole gradient of one input: the forward pass is in both columns, so these ratios are lower
-        // bounds.
+        // The gradient of one input; the forward pass and Burn's sum are in both columns.
         let lift = |x: &Tensor<4>| Tensor::from_data(x.to_data(), &tracked);
         let (x, weight) = (lift(&x), lift(&weight));
         let (xg, wg) = (x.clone().require_grad(), weight.clone().require_grad());

@@ -20,7 +20,7 @@ use std::borrow::Cow;
 /// Differentiable in `x`, `weight` and `bias`.
 ///
 /// # Panics
-/// If the channels do not match, the kernel is larger than the padded image, or the stride is 0.
+/// If the channels or the bias do not match, the kernel is larger than the padded image, or the stride is 0.
 pub fn conv2d(
     x: Tensor<4>,
     weight: Tensor<4>,
@@ -28,7 +28,10 @@ pub fn conv2d(
     stride: usize,
     padding: usize,
 ) -> Tensor<4> {
-    if !(glue::supported(&x) && glue::supported(&weight)) {
+    if let Some(bias) = &bias {
+        assert_eq!(bias.dims(), [weight.dims()[0]], "conv2d: bias");
+    }
+    if !(glue::supported(&x) && glue::supported(&weight) && bias.as_ref().is_none_or(glue::supported)) {
         let options = ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1);
         return burn_conv2d(x, weight, bias, options);
     }

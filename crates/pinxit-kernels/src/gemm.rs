@@ -34,7 +34,7 @@ pub(crate) struct Operand<'a> {
 
 impl<'a> Operand<'a> {
     /// # Panics
-    /// If an offset lies outside of `data`: the kernels read without asking again.
+    /// If the sum of two offsets lies outside of `data`: the kernels read without asking again.
     pub(crate) fn new(data: &'a [f32], outer: &'a [usize], depth: &'a [usize]) -> Self {
         if let (Some(i), Some(k)) = (outer.iter().max(), depth.iter().max()) {
             assert!(i + k < data.len(), "offset {i} + {k} outside of {} elements", data.len());
@@ -168,13 +168,12 @@ unsafe fn add(tile: &Tile, to: Target, rows: Range<usize>, cols: Range<usize>, o
 
 /// Copies the columns `cols` of the depths `ks` side by side: `panel[k * NR + j]`.
 fn pack(b: Operand, cols: Range<usize>, ks: Range<usize>, panel: &mut [f32]) {
-    let (starts, ks) = (&b.outer[cols], &b.depth[ks]);
-    match run(starts) {
-        32 => pack_runs::<32>(b.data, starts, ks, panel),
-        16 => pack_runs::<16>(b.data, starts, ks, panel),
-        8 => pack_runs::<8>(b.data, starts, ks, panel),
-        4 => pack_runs::<4>(b.data, starts, ks, panel),
-        _ => pack_scattered(b.data, starts, ks, panel),
+    match run(&b.outer[cols.clone()]) {
+        32 => pack_runs::<32>(b, cols, ks, panel),
+        16 => pack_runs::<16>(b, cols, ks, panel),
+        8 => pack_runs::<8>(b, cols, ks, panel),
+        4 => pack_runs::<4>(b, cols, ks, panel),
+        _ => pack_scattered(b, cols, ks, panel),
     }
 }
 
@@ -186,16 +185,18 @@ fn run(starts: &[usize]) -> usize {
 
 vectorised! {
     /// Columns in groups of `RUN` that lie side by side.
-    fn pack_runs<const RUN: usize>(data: &[f32], starts: &[usize], ks: &[usize], panel: &mut [f32]) {
-        for (&k, row) in ks.iter().zip(panel.chunks_exact_mut(NR)) {
+    fn pack_runs<const RUN: usize>(b: Operand, cols: Range<usize>, ks: Range<usize>, panel: &mut [f32]) {
+        let starts = &b.outer[cols];
+        for (&k, row) in b.depth[ks].iter().zip(panel.chunks_exact_mut(NR)) {
             for (part, start) in row.chunks_exact_mut(RUN).zip(starts.iter().step_by(RUN)) {
-                part.copy_from_slice(&data[start + k..start + k + RUN]);
+                part.copy_from_slice(&b.data[start + k..][..RUN]);
             }
         }
     }
 
     /// Columns that lie apart: squares of 8 x 8 are transposed where the depths lie side by side.
-    fn pack_scattered(data: &[f32], starts: &[usize], ks: &[usize], panel: &mut [f32]) {
+    fn pack_scattered(b: Operand, cols: Range<usize>, ks: Range<usize>, panel: &mut [f32]) {
+        let (starts, ks) = (&b.outer[cols], &b.depth[ks]);
         // Columns that do not exist repeat the first one; their sums are never stored.
         let mut all = [starts[0]; NR];
         all[..starts.len()].copy_from_slice(starts);
@@ -207,7 +208,7 @@ vectorised! {
                 for (columns, starts) in all.as_chunks::<SQUARE>().0.iter().enumerate() {
                     let square = starts.map(|start| {
                         let mut line = [0.0; SQUARE];
-                        line.copy_from_slice(&data[start + next[0]..][..SQUARE]);
+                        line.copy_from_slice(&b.data[start + next[0]..][..SQUARE]);
                         line
                     });
                     for (k, row) in rows.as_chunks_mut::<NR>().0.iter_mut().enumerate() {
@@ -218,7 +219,8 @@ vectorised! {
                 done += SQUARE;
             } else {
                 for (x, start) in panel[done * NR..][..NR].iter_mut().zip(all) {
-                    *x = data[start + ks[done]];
+                    // SAFETY: `Operand::new` asked whether every sum of two offsets lies in the data.
+                    *x = unsafe { *b.data.get_unchecked(start + next[0]) };
                 }
                 done += 1;
             }

@@ -169,27 +169,40 @@ unsafe fn add(tile: &Tile, to: Target, rows: Range<usize>, cols: Range<usize>, o
 /// Copies the columns `cols` of the depths `ks` side by side: `panel[k * NR + j]`.
 fn pack(b: Operand, cols: Range<usize>, ks: Range<usize>, panel: &mut [f32]) {
     match run(&b.outer[cols.clone()]) {
-        32 => pack_runs::<32>(b, cols, ks, panel),
-        16 => pack_runs::<16>(b, cols, ks, panel),
-        8 => pack_runs::<8>(b, cols, ks, panel),
-        4 => pack_runs::<4>(b, cols, ks, panel),
+        Some((32, 1)) => pack_runs::<32, 1>(b, cols, ks, panel),
+        Some((16, 1)) => pack_runs::<16, 1>(b, cols, ks, panel),
+        Some((8, 1)) => pack_runs::<8, 1>(b, cols, ks, panel),
+        Some((4, 1)) => pack_runs::<4, 1>(b, cols, ks, panel),
+        Some((32, 2)) => pack_runs::<32, 2>(b, cols, ks, panel),
+        Some((16, 2)) => pack_runs::<16, 2>(b, cols, ks, panel),
+        Some((8, 2)) => pack_runs::<8, 2>(b, cols, ks, panel),
+        Some((4, 2)) => pack_runs::<4, 2>(b, cols, ks, panel),
         _ => pack_scattered(b, cols, ks, panel),
     }
 }
 
-/// The largest length such that groups of so many columns lie side by side in memory.
-fn run(starts: &[usize]) -> usize {
-    let grouped = |length: &usize| starts.len() == NR && starts.chunks(*length).all(consecutive);
-    [32, 16, 8, 4].into_iter().find(grouped).unwrap_or(1)
+/// The largest length such that groups of so many columns lie at even steps in memory, and the step: 1 or 2,
+/// the stride of a convolution.
+fn run(starts: &[usize]) -> Option<(usize, usize)> {
+    let even = |length, step| {
+        starts.chunks(length).all(|group| group.windows(2).all(|pair| pair[1] == pair[0] + step))
+    };
+    let runs = [1, 2].into_iter().flat_map(|step| [32, 16, 8, 4].map(|length| (length, step)));
+    runs.into_iter().find(|&(length, step)| starts.len() == NR && even(length, step))
 }
 
 vectorised! {
-    /// Columns in groups of `RUN` that lie side by side.
-    fn pack_runs<const RUN: usize>(b: Operand, cols: Range<usize>, ks: Range<usize>, panel: &mut [f32]) {
+    /// Columns in groups of `RUN` at steps of `STEP`.
+    fn pack_runs<const RUN: usize, const STEP: usize>(b: Operand, cols: Range<usize>, ks: Range<usize>, panel: &mut [f32]) {
         let starts = &b.outer[cols];
         for (&k, row) in b.depth[ks].iter().zip(panel.chunks_exact_mut(NR)) {
             for (part, start) in row.chunks_exact_mut(RUN).zip(starts.iter().step_by(RUN)) {
-                part.copy_from_slice(&b.data[start + k..][..RUN]);
+                let from = &b.data[start + k..][..(RUN - 1) * STEP + 1];
+                if STEP == 1 {
+                    part.copy_from_slice(from);
+                } else {
+                    (0..RUN).for_each(|j| part[j] = from[j * STEP]);
+                }
             }
         }
     }

@@ -49,34 +49,34 @@ fn detect() -> Level {
 ///
 /// What they call must be `#[inline(always)]` to be compiled with the wide instructions too.
 macro_rules! vectorised {
-    ($($(#[$meta:meta])* $vis:vis fn $name:ident $(<const $size:ident: usize>)? (
+    ($($(#[$meta:meta])* $vis:vis fn $name:ident $(<$(const $size:ident: usize),+>)? (
         $($arg:ident: $type:ty),* $(,)?
     ) $(-> $out:ty)? $body:block)*) => { $(
         $(#[$meta])*
-        $vis fn $name $(<const $size: usize>)? ($($arg: $type),*) $(-> $out)? {
+        $vis fn $name $(<$(const $size: usize),+>)? ($($arg: $type),*) $(-> $out)? {
             #[inline(always)]
-            fn plain $(<const $size: usize>)? ($($arg: $type),*) $(-> $out)? $body
+            fn plain $(<$(const $size: usize),+>)? ($($arg: $type),*) $(-> $out)? $body
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-            fn avx512 $(<const $size: usize>)? ($($arg: $type),*) $(-> $out)? {
-                plain $(::<$size>)? ($($arg),*)
+            fn avx512 $(<$(const $size: usize),+>)? ($($arg: $type),*) $(-> $out)? {
+                plain $(::<$($size),+>)? ($($arg),*)
             }
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
-            fn avx2 $(<const $size: usize>)? ($($arg: $type),*) $(-> $out)? {
-                plain $(::<$size>)? ($($arg),*)
+            fn avx2 $(<$(const $size: usize),+>)? ($($arg: $type),*) $(-> $out)? {
+                plain $(::<$($size),+>)? ($($arg),*)
             }
 
             match crate::simd::level() {
                 // SAFETY: `level` found the instructions that the function is compiled with.
                 #[cfg(target_arch = "x86_64")]
-                crate::simd::Level::Avx512 => unsafe { avx512 $(::<$size>)? ($($arg),*) },
+                crate::simd::Level::Avx512 => unsafe { avx512 $(::<$($size),+>)? ($($arg),*) },
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
-                crate::simd::Level::Avx2 => unsafe { avx2 $(::<$size>)? ($($arg),*) },
-                crate::simd::Level::Portable => plain $(::<$size>)? ($($arg),*),
+                crate::simd::Level::Avx2 => unsafe { avx2 $(::<$($size),+>)? ($($arg),*) },
+                crate::simd::Level::Portable => plain $(::<$($size),+>)? ($($arg),*),
             }
         }
     )* };

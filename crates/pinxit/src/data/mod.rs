@@ -150,6 +150,17 @@ fn has_alpha(channels: usize) -> bool {
     channels.is_multiple_of(2)
 }
 
+/// What a family must know of the pictures.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct DataFacts {
+    /// Shape of the pictures after decoding.
+    pub shape: ImageShape,
+    /// Names of the classes; empty if there are none.
+    pub classes: Vec<String>,
+    /// Number of training pictures.
+    pub count: usize,
+}
+
 /// Pictures that were decoded, cropped and scaled to one shape.
 pub trait Dataset: Send + Sync {
     /// Shape of every picture.

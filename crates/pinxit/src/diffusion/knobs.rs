@@ -1,8 +1,7 @@
 //! The knobs that every diffusion family shares, and what they are when left open.
 
-use crate::data::ImageShape;
+use crate::data::{DataFacts, ImageShape};
 use crate::error::{Error, Result};
-use crate::families::DataFacts;
 use crate::nn::UNetConfig;
 
 crate::knobs! {

@@ -1,7 +1,7 @@
 //! The optimizer's passes over the parameters: Adam and the average of the weights.
 
-use crate::glue;
-use crate::{simd, threads};
+use crate::simd::vectorised;
+use crate::{glue, threads};
 use burn::tensor::Tensor;
 
 /// Constants of one step of [`adam`].
@@ -106,18 +106,23 @@ impl Factors {
 
     fn update(&self, param: &mut [f32], grad: &[f32], m: &mut [f32], v: &mut [f32]) {
         threads::for_each_chunk([param, m, v], |range, [param, m, v]| {
-            simd::vectorised(|| self.update_chunk(param, &grad[range], m, v));
+            update_chunk(self, param, &grad[range], m, v);
         });
     }
+}
 
-    #[inline(always)]
-    fn update_chunk(&self, param: &mut [f32], grad: &[f32], m: &mut [f32], v: &mut [f32]) {
+vectorised! {
+    fn update_chunk(f: &Factors, param: &mut [f32], grad: &[f32], m: &mut [f32], v: &mut [f32]) {
         for (((p, &g), m), v) in param.iter_mut().zip(grad).zip(m).zip(v) {
-            let g = g * self.grad;
-            *m = *m * self.keep[0] + g * self.mix[0];
-            *v = *v * self.keep[1] + g * g * self.mix[1];
-            *p = *p * self.decay - self.rate * *m / (v.sqrt() * self.root + self.eps);
+            let g = g * f.grad;
+            *m = *m * f.keep[0] + g * f.mix[0];
+            *v = *v * f.keep[1] + g * g * f.mix[1];
+            *p = *p * f.decay - f.rate * *m / (v.sqrt() * f.root + f.eps);
         }
+    }
+
+    fn mix_chunk(ema: &mut [f32], param: &[f32], weight: f32) {
+        ema.iter_mut().zip(param).for_each(|(e, &p)| *e += weight * (p - *e));
     }
 }
 
@@ -138,10 +143,7 @@ pub fn lerp<const D: usize>(ema: Tensor<D>, param: Tensor<D>, weight: f64) -> Te
 }
 
 fn mix(ema: &mut [f32], param: &[f32], weight: f32) {
-    threads::for_each_chunk([ema], |range, [ema]| {
-        let param = &param[range];
-        simd::vectorised(|| ema.iter_mut().zip(param).for_each(|(e, &p)| *e += weight * (p - *e)));
-    });
+    threads::for_each_chunk([ema], |range, [ema]| mix_chunk(ema, &param[range], weight));
 }
 
 #[cfg(test)]

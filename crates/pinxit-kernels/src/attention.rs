@@ -1,13 +1,19 @@
 //! Scaled dot-product attention: Vaswani et al. 2017, "Attention Is All You Need", arXiv:1706.03762, equation 1.
 //!
-//! One (image, head) is one piece of work that keeps only its own scores. The backward pass computes them again
+//! One (image, head) is one piece of work, which keeps the scores of a block of queries at a time. The backward pass
+//! computes them again
 //! (Dao et al. 2022, "FlashAttention", arXiv:2205.14135, section 3.1 and appendix B.2 for the gradients).
 
 use crate::exp::exp;
 use crate::gemm::{Operand, Target, gemm, multiples};
 use crate::glue::{self, Array, Operation};
-use crate::{reduce, simd, threads};
+use crate::simd::vectorised;
+use crate::{reduce, threads};
 use burn::tensor::{Tensor, activation};
+
+/// Queries whose scores are kept at a time: they stay in the cache, and the gradients of the keys and values are summed over
+/// blocks of so many queries in their order.
+const QUERIES: usize = 64;
 
 /// `softmax(scale q k^T) v` for each image and head.
 ///
@@ -49,10 +55,10 @@ impl Sizes {
         Self { images, heads, queries, keys, width, value_width }
     }
 
-    /// Elements of q, k, v, the scores and the output of one head.
-    fn lens(&self) -> [usize; 5] {
+    /// Elements of q, k, v and the output of one head.
+    fn lens(&self) -> [usize; 4] {
         let Self { queries, keys, width, value_width, .. } = *self;
-        [queries * width, keys * width, keys * value_width, queries * keys, queries * value_width]
+        [queries * width, keys * width, keys * value_width, queries * value_width]
     }
 
     /// Multiply-adds of the forward pass.
@@ -99,7 +105,7 @@ impl<'a> Matrix<'a> {
         if self.transposed { (short, long) } else { (long, short) }
     }
 
-    /// `out = self other`, row-major.
+    /// `out += self other`, row-major.
     fn times(self, other: Matrix, out: &mut [f32]) {
         let (rows, inner) = self.tables();
         let (other_inner, columns) = other.tables();
@@ -107,59 +113,58 @@ impl<'a> Matrix<'a> {
         let a = Operand::new(self.data, &rows, &inner);
         let b = Operand::new(other.data, &columns, &other_inner);
         // SAFETY: the target is a row-major matrix.
-        unsafe { gemm(a, b, Target { rows: &to_rows, cols: &to_cols, bias: None }, out) };
+        unsafe { gemm(a, b, Target { rows: &to_rows, cols: &to_cols }, out) };
     }
 }
 
 impl Attention {
     fn forward(&self, q: &[f32], k: &[f32], v: &[f32]) -> Vec<f32> {
-        let sizes = self.sizes;
-        let [q_len, k_len, v_len, scores, out_len] = sizes.lens();
-        let mut out = vec![0.0; sizes.images * sizes.heads * out_len];
-        threads::for_each_block([&mut out], [out_len], sizes.work(), |head, [out]| {
-            let part = |x, len| part(x, head, len);
-            let mut p = vec![0.0; scores];
-            self.probabilities(part(q, q_len), part(k, k_len), &mut p);
-            Matrix::new(&p, sizes.keys).times(Matrix::new(part(v, v_len), sizes.value_width), out);
+        let Sizes { images, heads, keys, width, value_width, .. } = self.sizes;
+        let [q_len, k_len, v_len, out_len] = self.sizes.lens();
+        let mut out = vec![0.0; images * heads * out_len];
+        threads::for_each_block([&mut out], [out_len], self.sizes.work(), |head, [out]| {
+            let (k, v) = (part(k, head, k_len), Matrix::new(part(v, head, v_len), value_width));
+            let queries = part(q, head, q_len).chunks(QUERIES * width);
+            for (q, out) in queries.zip(out.chunks_mut(QUERIES * value_width)) {
+                let p = self.probabilities(q, k);
+                Matrix::new(&p, keys).times(v, out);
+            }
         });
         out
     }
 
-    /// `softmax(scale q k^T)` of one head.
-    fn probabilities(&self, q: &[f32], k: &[f32], p: &mut [f32]) {
+    /// `softmax(scale q k^T)` for some queries of one head.
+    fn probabilities(&self, q: &[f32], k: &[f32]) -> Vec<f32> {
         let Sizes { keys, width, .. } = self.sizes;
-        Matrix::new(q, width).times(Matrix::new(k, width).transpose(), p);
-        simd::vectorised(|| p.chunks_exact_mut(keys).for_each(|row| softmax(row, self.scale)));
+        let mut p = vec![0.0; q.len() / width * keys];
+        Matrix::new(q, width).times(Matrix::new(k, width).transpose(), &mut p);
+        softmax(&mut p, keys, self.scale);
+        p
     }
 
     /// With `p = softmax(scale q k^T)` and `out = p v`: `dv = p^T dout`, `dp = dout v^T`,
     /// `ds = p (dp - sum over the row of p dp)`, `dq = scale ds k`, `dk = scale ds^T q`.
     fn backward(&self, q: &[f32], k: &[f32], v: &[f32], dout: &[f32]) -> [Vec<f32>; 3] {
         let Sizes { keys, width, value_width, .. } = self.sizes;
-        let lens @ [q_len, k_len, v_len, scores, out_len] = self.sizes.lens();
+        let [q_len, k_len, v_len, out_len] = self.sizes.lens();
         let [mut dq, mut dk, mut dv] = [q, k, v].map(|x| vec![0.0; x.len()]);
         let outs = [&mut dq[..], &mut dk, &mut dv];
-        threads::for_each_block(
-            outs,
-            [lens[0], lens[1], lens[2]],
-            2 * self.sizes.work(),
-            |head, [dq, dk, dv]| {
-                let (q, k) = (part(q, head, q_len), part(k, head, k_len));
-                let (v, dout) = (part(v, head, v_len), part(dout, head, out_len));
-                let (mut p, mut ds) = (vec![0.0; scores], vec![0.0; scores]);
-                self.probabilities(q, k, &mut p);
+        threads::for_each_block(outs, [q_len, k_len, v_len], 2 * self.sizes.work(), |head, [dq, dk, dv]| {
+            let (k, v) = (part(k, head, k_len), part(v, head, v_len));
+            let queries = part(q, head, q_len).chunks(QUERIES * width);
+            let douts = part(dout, head, out_len).chunks(QUERIES * value_width);
+            for ((q, dout), dq) in queries.zip(douts).zip(dq.chunks_mut(QUERIES * width)) {
+                let p = self.probabilities(q, k);
                 let dout = Matrix::new(dout, value_width);
                 Matrix::new(&p, keys).transpose().times(dout, dv);
+                let mut ds = vec![0.0; p.len()];
                 dout.times(Matrix::new(v, value_width).transpose(), &mut ds);
-                simd::vectorised(|| {
-                    let rows = p.chunks_exact(keys).zip(ds.chunks_exact_mut(keys));
-                    rows.for_each(|(p, ds)| softmax_backward(p, ds, self.scale));
-                });
+                softmax_backward(&p, &mut ds, keys, self.scale);
                 let ds = Matrix::new(&ds, keys);
                 ds.times(Matrix::new(k, width), dq);
                 ds.transpose().times(Matrix::new(q, width), dk);
-            },
-        );
+            }
+        });
         [dq, dk, dv]
     }
 }
@@ -169,20 +174,25 @@ fn part(x: &[f32], index: usize, len: usize) -> &[f32] {
     &x[index * len..][..len]
 }
 
-/// `softmax(scale row)`, shifted by the largest element so that nothing overflows.
-#[inline(always)]
-fn softmax(row: &mut [f32], scale: f32) {
-    let largest = row.iter().fold(f32::NEG_INFINITY, |a, &x| if x * scale > a { x * scale } else { a });
-    row.iter_mut().for_each(|x| *x = exp(*x * scale - largest));
-    let factor = (1.0 / reduce::fold([&*row], |x| x)[0]) as f32;
-    row.iter_mut().for_each(|x| *x *= factor);
-}
+vectorised! {
+    /// `softmax(scale row)` of every row, shifted by the largest element so that nothing overflows.
+    fn softmax(p: &mut [f32], keys: usize, scale: f32) {
+        for row in p.chunks_exact_mut(keys) {
+            row.iter_mut().for_each(|x| *x *= scale);
+            let largest = reduce::largest(row);
+            row.iter_mut().for_each(|x| *x = exp(*x - largest));
+            let factor = (1.0 / reduce::fold([&*row], |[x]| x)) as f32;
+            row.iter_mut().for_each(|x| *x *= factor);
+        }
+    }
 
-/// Turns `d`, the gradient of the probabilities `p`, into the one of the scores before `scale`.
-#[inline(always)]
-fn softmax_backward(p: &[f32], d: &mut [f32], scale: f32) {
-    let [along] = reduce::fold([p, &*d], |[p, d]| [p * d]).map(|sum| sum as f32);
-    d.iter_mut().zip(p).for_each(|(d, &p)| *d = scale * p * (*d - along));
+    /// Turns `d`, the gradient of the probabilities `p`, into the one of the scores before `scale`.
+    fn softmax_backward(p: &[f32], d: &mut [f32], keys: usize, scale: f32) {
+        for (p, d) in p.chunks_exact(keys).zip(d.chunks_exact_mut(keys)) {
+            let along = reduce::fold([p, &*d], |[p, d]| p * d) as f32;
+            d.iter_mut().zip(p).for_each(|(d, &p)| *d = scale * p * (*d - along));
+        }
+    }
 }
 
 /// The plain twin: the definition and its derivative in f64.
@@ -212,7 +222,7 @@ mod twin {
     /// The output and the gradients of q, k and v.
     pub(super) fn run(op: &Attention, q: &[f32], k: &[f32], v: &[f32], dout: &[f32]) -> [Vec<f64>; 4] {
         let (n, m, d, e) = (op.sizes.queries, op.sizes.keys, op.sizes.width, op.sizes.value_width);
-        let [q_len, k_len, v_len, _, out_len] = op.sizes.lens();
+        let [q_len, k_len, v_len, out_len] = op.sizes.lens();
         let mut all: [Vec<f64>; 4] = Default::default();
         for index in 0..op.sizes.images * op.sizes.heads {
             let (q, k) = (head(q, index, q_len), head(k, index, k_len));
@@ -243,7 +253,7 @@ mod tests {
         {
             let sizes = Sizes { images, heads, queries, keys, width, value_width };
             let op = Attention { sizes, scale: 1.0 / (width as f32).sqrt() };
-            let [q_len, k_len, v_len, _, out_len] = sizes.lens().map(|len| len * images * heads);
+            let [q_len, k_len, v_len, out_len] = sizes.lens().map(|len| len * images * heads);
             let (q, k, v) = (numbers(q_len, 1), numbers(k_len, 2), numbers(v_len, 3));
             let dout = numbers(out_len, 4);
             let [out, dq, dk, dv] = twin::run(&op, &q, &k, &v, &dout);

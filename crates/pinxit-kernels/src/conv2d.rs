@@ -172,6 +172,16 @@ fn pad_input<'a>(g: &Geometry, x: &'a [f32]) -> Cow<'a, [f32]> {
 /// `y[b, o, .] = sum over (c, i, j) of weight[o, c, i, j] x[b, c, .] + bias[o]`.
 pub(crate) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
     let mut y = vec![0.0; g.output_dims().iter().product()];
+    if let Some(bias) = bias {
+        threads::for_each_block(
+            [&mut y],
+            [g.output_area()],
+            g.images * g.out_channels * g.output_area(),
+            |plane, [y]| {
+                y.fill(bias[plane % g.out_channels]);
+            },
+        );
+    }
     let x = pad_input(g, x);
     let (channels, within) = (multiples(g.out_channels, g.patch()), multiples(g.patch(), 1));
     let (pixels, taps) = (g.pixels(), g.taps());
@@ -179,21 +189,24 @@ pub(crate) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f3
     let a = Operand::new(weight, &channels, &within);
     let b = Operand::new(&x, &pixels, &taps);
     // SAFETY: the target is the row-major output itself.
-    unsafe { gemm(a, b, Target { rows: &rows, cols: &cols, bias }, &mut y) };
+    unsafe { gemm(a, b, Target { rows: &rows, cols: &cols }, &mut y) };
     y
 }
 
 /// `dw[o, c, i, j] = sum over (b, y, x) of dy[b, o, y, x] x[b, c, ...]`, image after image.
 pub(crate) fn backward_weight(g: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
-    let mut dw = vec![0.0; g.out_channels * g.patch()];
     let x = pad_input(g, x);
     let (taps, pixels) = (g.taps(), g.pixels());
     let (channels, output_pixels) = (multiples(g.out_channels, g.output_area()), g.output_pixels());
-    let (rows, cols) = (multiples(g.patch(), 1), multiples(g.out_channels, g.patch()));
+    let (rows, cols) = (multiples(g.patch(), g.out_channels), multiples(g.out_channels, 1));
     let a = Operand::new(&x, &taps, &pixels);
     let b = Operand::new(dy, &channels, &output_pixels);
-    // SAFETY: the target is the transpose of the row-major weight.
-    unsafe { gemm(a, b, Target { rows: &rows, cols: &cols, bias: None }, &mut dw) };
+    // Summed with the output channels side by side, transposed once.
+    let mut sums = vec![0.0; g.out_channels * g.patch()];
+    // SAFETY: the target is a row-major matrix.
+    unsafe { gemm(a, b, Target { rows: &rows, cols: &cols }, &mut sums) };
+    let mut dw = Vec::with_capacity(sums.len());
+    (0..g.out_channels).for_each(|o| dw.extend(sums.iter().skip(o).step_by(g.out_channels)));
     dw
 }
 
@@ -267,7 +280,7 @@ fn backward_x_phase(
     let a = Operand::new(weight, &channels, &in_weight);
     let b = Operand::new(dy, &patches, &in_dy);
     // SAFETY: different pixels of different planes.
-    unsafe { gemm(a, b, Target { rows: &rows, cols: &cols, bias: None }, dx) };
+    unsafe { gemm(a, b, Target { rows: &rows, cols: &cols }, dx) };
 }
 
 /// The plain twin: the definition, summed in f64, forward and backward at once.

@@ -9,7 +9,7 @@
 //! depth. The order of summation of an element depends on the depth alone (block by block, in order within a
 //! block): not on the number of rows and columns, nor on the place in a tile, nor on the threads.
 
-use crate::simd::{self, Level};
+use crate::simd::{self, Level, vectorised};
 use crate::threads::{self, Shared};
 use std::ops::Range;
 
@@ -17,6 +17,8 @@ use std::ops::Range;
 pub(crate) const MR: usize = 8;
 /// Columns of a tile: two vectors of AVX-512.
 pub(crate) const NR: usize = 32;
+/// Side of the squares that packing transposes.
+const SQUARE: usize = 8;
 /// Largest block of the depth: a packed panel of `DEPTH x NR` elements stays in the cache.
 const DEPTH: usize = 256;
 /// Multiply-adds below which a product stays on one thread.
@@ -46,12 +48,11 @@ impl<'a> Operand<'a> {
     }
 }
 
-/// Where the element (i, j) of a product goes: `rows[i] + cols[j]`, with `bias[i]` added.
+/// Where the element (i, j) of a product goes: `rows[i] + cols[j]`.
 #[derive(Clone, Copy)]
 pub(crate) struct Target<'a> {
     pub(crate) rows: &'a [usize],
     pub(crate) cols: &'a [usize],
-    pub(crate) bias: Option<&'a [f32]>,
 }
 
 /// Multiples `0, step, 2 step, ...`.
@@ -59,13 +60,15 @@ pub(crate) fn multiples(count: usize, step: usize) -> Vec<usize> {
     (0..count).map(|i| i * step).collect()
 }
 
-/// `out[i, j] = sum_k a[i, k] b[j, k] + bias[i]`.
+/// `out[i, j] += sum_k a[i, k] b[j, k]`.
 ///
 /// # Safety
 /// The offsets `to.rows[i] + to.cols[j]` are different for different (i, j).
 pub(crate) unsafe fn gemm(a: Operand, b: Operand, to: Target, out: &mut [f32]) {
     let (m, n, depth) = (a.outer.len(), b.outer.len(), a.depth.len());
     assert_eq!((depth, m, n), (b.depth.len(), to.rows.len(), to.cols.len()), "sizes of a matrix product");
+    let tiled = collides(a, n).then(|| Tiled::new(a));
+    let a = tiled.as_ref().map_or(a, Tiled::operand);
     let out = Shared::new(out);
     let worth = m * n * depth >= WORTH_THREADS;
     let (row_tiles, panels) = (m.div_ceil(MR), n.div_ceil(NR));
@@ -77,6 +80,40 @@ pub(crate) unsafe fn gemm(a: Operand, b: Operand, to: Target, out: &mut [f32]) {
         // SAFETY: tasks have different rows or columns, so by the caller's promise different elements.
         unsafe { columns(a, b, to, rows, cols, &out) };
     });
+}
+
+/// Whether the rows of `a` lie so far apart that they fall on the same lines of the cache, and are read often enough
+/// that a copy pays.
+fn collides(a: Operand, columns: usize) -> bool {
+    const LINES: usize = 256;
+    let step = a.outer.get(1).map_or(0, |second| second.abs_diff(a.outer[0]));
+    step > 0 && step % LINES == 0 && columns >= 4 * NR
+}
+
+/// A copy of an operand with the rows of a tile side by side: (i, k) at `(i / MR) MR depth + k MR + i % MR`.
+struct Tiled {
+    data: Vec<f32>,
+    outer: Vec<usize>,
+    depth: Vec<usize>,
+}
+
+impl Tiled {
+    fn new(a: Operand) -> Self {
+        let (rows, depth) = (a.outer.len(), a.depth.len());
+        let mut data = vec![0.0; rows.next_multiple_of(MR) * depth];
+        threads::for_each_block([&mut data], [MR * depth], rows * depth, |tile, [data]| {
+            let rows = &a.outer[tile * MR..rows.min((tile + 1) * MR)];
+            for (k, line) in a.depth.iter().zip(data.chunks_exact_mut(MR)) {
+                line.iter_mut().zip(rows).for_each(|(x, row)| *x = a.data[row + k]);
+            }
+        });
+        let outer = (0..rows).map(|i| i / MR * MR * depth + i % MR).collect();
+        Self { data, outer, depth: multiples(depth, MR) }
+    }
+
+    fn operand(&self) -> Operand<'_> {
+        Operand::new(&self.data, &self.outer, &self.depth)
+    }
 }
 
 fn block(index: usize, size: usize, len: usize) -> Range<usize> {
@@ -101,31 +138,28 @@ unsafe fn columns(a: Operand, b: Operand, to: Target, rows: Range<usize>, cols: 
             let rows = start..rows.end.min(start + MR);
             multiply(a, rows.clone(), ks.clone(), panel, &mut tile);
             // SAFETY: promised by the caller.
-            unsafe { store(&tile, to, rows, cols.clone(), index == 0, out) };
+            unsafe { add(&tile, to, rows, cols.clone(), out) };
         }
     }
 }
 
-/// Adds a tile to the output, or sets the output when this is the `first` block of the depth.
+/// Adds a tile to the output.
 ///
 /// # Safety
 /// As for [`columns`].
-unsafe fn store(tile: &Tile, to: Target, rows: Range<usize>, cols: Range<usize>, first: bool, out: &Shared) {
+unsafe fn add(tile: &Tile, to: Target, rows: Range<usize>, cols: Range<usize>, out: &Shared) {
     let cols = &to.cols[cols];
-    let together = cols.windows(2).all(|pair| pair[1] == pair[0] + 1);
-    for (i, sums) in rows.zip(tile.chunks_exact(NR)) {
-        let bias = to.bias.map_or(0.0, |bias| bias[i]);
-        let add = |y: &mut f32, sum: f32| *y = if first { sum + bias } else { *y + sum };
+    let together = consecutive(cols);
+    for (row, sums) in to.rows[rows].iter().zip(tile.chunks_exact(NR)) {
         if together {
-            let start = to.rows[i] + cols[0];
+            let start = row + cols[0];
             // SAFETY: promised by the caller.
             let part = unsafe { out.part(start..start + cols.len()) };
-            part.iter_mut().zip(sums).for_each(|(y, &sum)| add(y, sum));
+            part.iter_mut().zip(sums).for_each(|(y, sum)| *y += sum);
         } else {
-            for (&col, &sum) in cols.iter().zip(sums) {
-                let at = to.rows[i] + col;
+            for (col, sum) in cols.iter().zip(sums) {
                 // SAFETY: promised by the caller.
-                add(unsafe { &mut out.part(at..at + 1)[0] }, sum);
+                unsafe { out.part(row + col..row + col + 1)[0] += sum };
             }
         }
     }
@@ -145,10 +179,7 @@ fn pack(b: Operand, cols: Range<usize>, ks: Range<usize>, panel: &mut [f32]) {
 
 /// The largest length such that groups of so many columns lie side by side in memory.
 fn run(starts: &[usize]) -> usize {
-    let grouped = |length: &usize| {
-        starts.len() == NR
-            && starts.chunks(*length).all(|group| group.windows(2).all(|pair| pair[1] == pair[0] + 1))
-    };
+    let grouped = |length: &usize| starts.len() == NR && starts.chunks(*length).all(consecutive);
     [32, 16, 8, 4].into_iter().find(grouped).unwrap_or(1)
 }
 
@@ -160,16 +191,43 @@ fn pack_runs<const RUN: usize>(data: &[f32], starts: &[usize], ks: &[usize], pan
     }
 }
 
-fn pack_scattered(data: &[f32], starts: &[usize], ks: &[usize], panel: &mut [f32]) {
-    // Columns that do not exist repeat the first one; their sums are never stored.
-    let mut all = [starts[0]; NR];
-    all[..starts.len()].copy_from_slice(starts);
-    for (&k, row) in ks.iter().zip(panel.chunks_exact_mut(NR)) {
-        for (x, start) in row.iter_mut().zip(all) {
-            // SAFETY: `Operand::new` asked whether every sum of two offsets lies in `data`.
-            *x = unsafe { *data.get_unchecked(start + k) };
+vectorised! {
+    /// Columns that lie apart: squares of 8 x 8 are transposed where the depths lie side by side.
+    fn pack_scattered(data: &[f32], starts: &[usize], ks: &[usize], panel: &mut [f32]) {
+        // Columns that do not exist repeat the first one; their sums are never stored.
+        let mut all = [starts[0]; NR];
+        all[..starts.len()].copy_from_slice(starts);
+        let mut done = 0;
+        while done < ks.len() {
+            let next = &ks[done..ks.len().min(done + SQUARE)];
+            if next.len() == SQUARE && consecutive(next) {
+                let rows = &mut panel[done * NR..][..SQUARE * NR];
+                for (columns, starts) in all.as_chunks::<SQUARE>().0.iter().enumerate() {
+                    let square = starts.map(|start| {
+                        let mut line = [0.0; SQUARE];
+                        line.copy_from_slice(&data[start + next[0]..][..SQUARE]);
+                        line
+                    });
+                    for (k, row) in rows.as_chunks_mut::<NR>().0.iter_mut().enumerate() {
+                        let row = &mut row[columns * SQUARE..][..SQUARE];
+                        (0..SQUARE).for_each(|j| row[j] = square[j][k]);
+                    }
+                }
+                done += SQUARE;
+            } else {
+                for (x, start) in panel[done * NR..][..NR].iter_mut().zip(all) {
+                    *x = data[start + ks[done]];
+                }
+                done += 1;
+            }
         }
     }
+}
+
+/// Whether each offset is the one before plus 1.
+#[inline(always)]
+fn consecutive(offsets: &[usize]) -> bool {
+    offsets.windows(2).all(|pair| pair[1] == pair[0] + 1)
 }
 
 /// Sums one tile: `tile[i * NR + j] = sum_k a[rows[i], ks[k]] panel[k * NR + j]`.
@@ -302,7 +360,7 @@ pub(crate) fn reference(a: Operand, b: Operand, to: Target, out: &mut [f64]) {
                 let (x, y) = (a.data[a.outer[i] + a.depth[k]], b.data[b.outer[j] + b.depth[k]]);
                 f64::from(x) * f64::from(y)
             });
-            out[row + col] = terms.sum::<f64>() + to.bias.map_or(0.0, |bias| f64::from(bias[i]));
+            out[row + col] += terms.sum::<f64>();
         }
     }
 }
@@ -314,9 +372,10 @@ mod tests {
 
     #[test]
     fn equals_the_sum_in_f64_for_odd_sizes_and_layouts() {
-        for (m, n, depth) in [(1, 1, 1), (3, 5, 7), (8, 32, 256), (9, 33, 257), (17, 100, 600), (130, 65, 40)]
+        for (m, n, depth) in
+            [(1, 1, 1), (3, 5, 7), (8, 32, 256), (9, 33, 257), (17, 100, 600), (130, 65, 40), (20, 140, 512)]
         {
-            let (x, y, bias) = (numbers(m * depth, 1), numbers(n * depth, 2), numbers(m, 3));
+            let (x, y) = (numbers(m * depth, 1), numbers(n * depth, 2));
             for transposed in [false, true] {
                 let (outer, inner) = if transposed { (1, n) } else { (depth, 1) };
                 let tables =
@@ -324,8 +383,8 @@ mod tests {
                 let a = Operand::new(&x, &tables.0, &tables.1);
                 let b = Operand::new(&y, &tables.2, &tables.3);
                 let (rows, cols) = (multiples(m, n), multiples(n, 1));
-                let to = Target { rows: &rows, cols: &cols, bias: Some(&bias) };
-                let (mut got, mut want) = (vec![0.0; m * n], vec![0.0; m * n]);
+                let to = Target { rows: &rows, cols: &cols };
+                let (mut got, mut want) = (vec![1.0; m * n], vec![1.0; m * n]);
                 // SAFETY: a row-major matrix has different offsets.
                 unsafe { gemm(a, b, to, &mut got) };
                 reference(a, b, to, &mut want);
@@ -343,7 +402,7 @@ mod tests {
         let cols = multiples(NR, 1);
         let rows = multiples(MR, NR);
         let depth = multiples(100, NR);
-        let to = Target { rows: &rows, cols: &cols, bias: None };
+        let to = Target { rows: &rows, cols: &cols };
         reference(Operand::new(&x, &starts, &ks), Operand::new(&panel, &cols, &depth), to, &mut want);
         let mut tile = [0.0; MR * NR];
         tile_portable(&x, &starts, &ks, &panel, &mut tile);

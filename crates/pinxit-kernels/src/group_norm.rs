@@ -5,8 +5,8 @@
 //! the passes over it. The backward pass computes the statistics and the activation again instead of storing them.
 
 use crate::glue::{self, Array, Operation};
-use crate::silu;
-use crate::{reduce, simd, threads};
+use crate::simd::vectorised;
+use crate::{reduce, silu, threads};
 use burn::tensor::{Tensor, activation};
 
 /// What follows a normalisation.
@@ -140,8 +140,8 @@ impl Problem<'_> {
     #[inline(always)]
     fn statistics(&self, x: &[f32]) -> Statistics {
         let count = x.len() as f64;
-        let mean = (reduce::fold([x], |x| x)[0] / count) as f32;
-        let [squares] = reduce::fold([x], |[x]| [(x - mean) * (x - mean)]);
+        let mean = (reduce::fold([x], |[x]| x) / count) as f32;
+        let squares = reduce::fold([x], |[x]| (x - mean) * (x - mean));
         Statistics { mean, scale: (1.0 / (squares / count + self.eps).sqrt()) as f32 }
     }
 
@@ -155,24 +155,9 @@ impl Problem<'_> {
     fn forward(&self) -> Vec<f32> {
         let mut y = vec![0.0; self.x.len()];
         threads::for_each_block([&mut y], [self.group_len()], self.x.len(), |index, [y]| {
-            simd::vectorised(|| self.forward_group(index, y));
+            forward_group(self, index, y);
         });
         y
-    }
-
-    #[inline(always)]
-    fn forward_group(&self, index: usize, y: &mut [f32]) {
-        let (x, first) = self.group(index);
-        let statistics = self.statistics(x);
-        let channels = x.chunks_exact(self.area).zip(y.chunks_exact_mut(self.area));
-        for (c, (x, y)) in channels.enumerate() {
-            let (slope, intercept) = self.line(statistics, first + c);
-            let pairs = y.iter_mut().zip(x);
-            match self.activation {
-                Activation::None => pairs.for_each(|(y, &x)| *y = slope * x + intercept),
-                Activation::Silu => pairs.for_each(|(y, &x)| *y = silu::value(slope * x + intercept)),
-            }
-        }
     }
 
     /// The gradients of x, gamma and beta.
@@ -183,42 +168,57 @@ impl Problem<'_> {
         let sizes = [self.group_len(), 2 * self.channels];
         threads::for_each_block([&mut dx, &mut sums], sizes, self.x.len(), |index, [dx, sums]| {
             let dy = &dy[index * self.group_len()..][..self.group_len()];
-            simd::vectorised(|| self.backward_group(index, dy, dx, sums));
+            backward_group(self, index, dy, dx, sums);
         });
         let (dgamma, dbeta) =
             reduce::sum_rows(&sums, 2 * width).as_chunks::<2>().0.iter().map(|&[g, b]| (g, b)).unzip();
         [dx, dgamma, dbeta]
     }
+}
+
+vectorised! {
+    fn forward_group(p: &Problem, index: usize, y: &mut [f32]) {
+        let (x, first) = p.group(index);
+        let statistics = p.statistics(x);
+        let channels = x.chunks_exact(p.area).zip(y.chunks_exact_mut(p.area));
+        for (c, (x, y)) in channels.enumerate() {
+            let (slope, intercept) = p.line(statistics, first + c);
+            let pairs = y.iter_mut().zip(x);
+            match p.activation {
+                Activation::None => pairs.for_each(|(y, &x)| *y = slope * x + intercept),
+                Activation::Silu => pairs.for_each(|(y, &x)| *y = silu::value(slope * x + intercept)),
+            }
+        }
+    }
 
     /// With x' = (x - mean) scale, n = gamma x' + beta and dn = dy activation'(n):
     /// `dx = scale (gamma dn - mean(gamma dn) - x' mean(gamma dn x'))`, the means over the group.
     /// `sums` gets the sums of dn x' and of dn for each channel.
-    #[inline(always)]
-    fn backward_group(&self, index: usize, dy: &[f32], dx: &mut [f32], sums: &mut [f32]) {
-        let (x, first) = self.group(index);
-        let statistics @ Statistics { mean, scale } = self.statistics(x);
+    fn backward_group(p: &Problem, index: usize, dy: &[f32], dx: &mut [f32], sums: &mut [f32]) {
+        let (x, first) = p.group(index);
+        let statistics @ Statistics { mean, scale } = p.statistics(x);
         let mut means = [0.0_f64; 2];
         for (c, sums) in sums.chunks_exact_mut(2).enumerate() {
-            let channel = c * self.area..(c + 1) * self.area;
+            let channel = c * p.area..(c + 1) * p.area;
             let (x, dy, dx) = (&x[channel.clone()], &dy[channel.clone()], &mut dx[channel]);
-            let (slope, intercept) = self.line(statistics, first + c);
-            match self.activation {
+            let (slope, intercept) = p.line(statistics, first + c);
+            match p.activation {
                 Activation::None => dx.copy_from_slice(dy),
                 Activation::Silu => dx.iter_mut().zip(x).zip(dy).for_each(|((dn, &x), &dy)| {
                     *dn = dy * silu::derivative(slope * x + intercept);
                 }),
             }
-            let [with_x, alone] = reduce::fold([&*dx, x], |[dn, x]| [dn * (x - mean), dn]);
-            let found = [with_x * f64::from(scale), alone];
+            let with_x = reduce::fold([&*dx, x], |[dn, x]| dn * (x - mean));
+            let found = [with_x * f64::from(scale), reduce::fold([&*dx], |[dn]| dn)];
             for n in 0..2 {
                 sums[n] = found[n] as f32;
-                means[n] += found[n] * f64::from(self.gamma[first + c]) / self.group_len() as f64;
+                means[n] += found[n] * f64::from(p.gamma[first + c]) / p.group_len() as f64;
             }
         }
         let by_x = means[0] as f32 * scale * scale;
         let constant = means[1] as f32 * scale;
-        for (c, (x, dx)) in x.chunks_exact(self.area).zip(dx.chunks_exact_mut(self.area)).enumerate() {
-            let slope = self.gamma[first + c] * scale;
+        for (c, (x, dx)) in x.chunks_exact(p.area).zip(dx.chunks_exact_mut(p.area)).enumerate() {
+            let slope = p.gamma[first + c] * scale;
             dx.iter_mut().zip(x).for_each(|(d, &x)| *d = *d * slope - constant - (x - mean) * by_x);
         }
     }

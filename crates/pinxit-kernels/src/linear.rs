@@ -65,17 +65,16 @@ impl Sizes {
     }
 }
 
-/// `y[b, o] = sum_i weight[o, i] x[b, i] + bias[o]`; the rows of the product are the outputs, so that the large
-/// matrix is read in place.
+/// `y[b, o] = sum_i x[b, i] weight[o, i] + bias[o]`.
 fn forward(s: Sizes, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
-    let mut y = vec![0.0; s.batch * s.outputs];
-    let inner = multiples(s.inputs, 1);
-    let (weight_rows, x_rows) = (multiples(s.outputs, s.inputs), multiples(s.batch, s.inputs));
-    let (rows, cols) = (multiples(s.outputs, 1), multiples(s.batch, s.outputs));
-    let a = Operand::new(weight, &weight_rows, &inner);
-    let b = Operand::new(x, &x_rows, &inner);
-    // SAFETY: the target is the transpose of a row-major matrix.
-    unsafe { gemm(a, b, Target { rows: &rows, cols: &cols, bias }, &mut y) };
+    let mut y = bias.map_or_else(|| vec![0.0; s.batch * s.outputs], |bias| bias.repeat(s.batch));
+    let (x_rows, inputs) = (multiples(s.batch, s.inputs), multiples(s.inputs, 1));
+    let (weight_rows, rows) = (multiples(s.outputs, s.inputs), multiples(s.batch, s.outputs));
+    let cols = multiples(s.outputs, 1);
+    let a = Operand::new(x, &x_rows, &inputs);
+    let b = Operand::new(weight, &weight_rows, &inputs);
+    // SAFETY: the target is a row-major matrix.
+    unsafe { gemm(a, b, Target { rows: &rows, cols: &cols }, &mut y) };
     y
 }
 
@@ -88,7 +87,7 @@ fn backward_x(s: Sizes, weight: &[f32], dy: &[f32]) -> Vec<f32> {
     let a = Operand::new(dy, &dy_rows, &outputs);
     let b = Operand::new(weight, &inputs, &weight_rows);
     // SAFETY: the target is a row-major matrix.
-    unsafe { gemm(a, b, Target { rows: &rows, cols: &inputs, bias: None }, &mut dx) };
+    unsafe { gemm(a, b, Target { rows: &rows, cols: &inputs }, &mut dx) };
     dx
 }
 
@@ -101,7 +100,7 @@ fn backward_weight(s: Sizes, x: &[f32], dy: &[f32]) -> Vec<f32> {
     let a = Operand::new(dy, &outputs, &dy_rows);
     let b = Operand::new(x, &inputs, &x_rows);
     // SAFETY: the target is a row-major matrix.
-    unsafe { gemm(a, b, Target { rows: &rows, cols: &inputs, bias: None }, &mut dw) };
+    unsafe { gemm(a, b, Target { rows: &rows, cols: &inputs }, &mut dw) };
     dw
 }
 

@@ -2,11 +2,12 @@
 //!
 //! A sum runs in 16 lanes whatever the processor, so its bits depend on the numbers alone.
 
-use crate::{glue, simd, threads};
+use crate::simd::vectorised;
+use crate::{glue, threads};
 use burn::tensor::Tensor;
 
 /// Partial sums that are carried side by side.
-pub(crate) const LANES: usize = 16;
+const LANES: usize = 16;
 /// Numbers that a lane sums in f32 before its sum goes to f64: the rounding stays that of a short sum.
 const SHORT: usize = 64 * LANES;
 
@@ -22,42 +23,51 @@ pub fn sum_of_squares<const D: usize>(x: Tensor<D>) -> f64 {
 }
 
 fn squares(x: &[f32]) -> f64 {
-    threads::sum_chunks(x.len(), |range| {
-        let x = &x[range];
-        simd::vectorised(|| fold([x], |[x]| [x * x])[0])
-    })
+    threads::sum_chunks(x.len(), |range| squares_of_chunk(&x[range]))
 }
 
-/// Sums of `N` terms over the elements of `M` slices of one length.
+vectorised! {
+    fn squares_of_chunk(x: &[f32]) -> f64 {
+        fold([x], |[x]| x * x)
+    }
+
+    /// Sum of `x`.
+    pub(crate) fn sum(x: &[f32]) -> f64 {
+        fold([x], |[x]| x)
+    }
+}
+
+/// Sum of a term over the elements of `M` slices of one length.
 #[inline(always)]
-pub(crate) fn fold<const M: usize, const N: usize>(
-    slices: [&[f32]; M],
-    term: impl Fn([f32; M]) -> [f32; N],
-) -> [f64; N] {
+pub(crate) fn fold<const M: usize>(slices: [&[f32]; M], term: impl Fn([f32; M]) -> f32) -> f64 {
     let len = slices[0].len();
-    let mut total = [0.0_f64; N];
+    let mut total = 0.0;
     for start in (0..len).step_by(SHORT) {
         let parts = slices.map(|x| x[start..len.min(start + SHORT)].as_chunks::<LANES>());
-        let mut lanes = [[0.0_f32; LANES]; N];
+        let mut lanes = [0.0_f32; LANES];
         for vector in 0..parts[0].0.len() {
-            let vectors = parts.map(|(vectors, _)| vectors[vector]);
+            let vectors = parts.map(|(vectors, _)| &vectors[vector]);
             for lane in 0..LANES {
-                let terms = term(vectors.map(|x| x[lane]));
-                (0..N).for_each(|n| lanes[n][lane] += terms[n]);
+                lanes[lane] += term(vectors.map(|x| x[lane]));
             }
         }
         for lane in 0..parts[0].1.len() {
-            let terms = term(parts.map(|(_, rest)| rest[lane]));
-            (0..N).for_each(|n| lanes[n][lane] += terms[n]);
+            lanes[lane] += term(parts.map(|(_, rest)| rest[lane]));
         }
-        (0..N).for_each(|n| total[n] += lanes[n].iter().map(|&x| f64::from(x)).sum::<f64>());
+        total += lanes.iter().map(|&x| f64::from(x)).sum::<f64>();
     }
     total
 }
 
-/// Sum of `x`.
-pub(crate) fn sum(x: &[f32]) -> f64 {
-    simd::vectorised(|| fold([x], |x| x)[0])
+/// The largest number of `x`, NaN aside.
+#[inline(always)]
+pub(crate) fn largest(x: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let (vectors, rest) = x.as_chunks::<LANES>();
+    for vector in vectors {
+        lanes.iter_mut().zip(vector).for_each(|(lane, &x)| *lane = if x > *lane { x } else { *lane });
+    }
+    rest.iter().chain(&lanes).fold(f32::NEG_INFINITY, |a, &x| a.max(x))
 }
 
 /// Sums of the columns of a matrix with rows of `width` numbers, row after row.

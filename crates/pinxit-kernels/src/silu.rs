@@ -2,7 +2,8 @@
 
 use crate::exp::sigmoid;
 use crate::glue::{self, Array, Operation};
-use crate::{simd, threads};
+use crate::simd::vectorised;
+use crate::threads;
 use burn::tensor::{Tensor, activation};
 
 /// `x sigmoid(x)` of every element. Differentiable.
@@ -25,22 +26,24 @@ impl<const D: usize> Operation for Silu<D> {
 
 fn forward(x: &[f32]) -> Vec<f32> {
     let mut y = vec![0.0; x.len()];
-    threads::for_each_chunk([&mut y], |range, [y]| {
-        let x = &x[range];
-        simd::vectorised(|| y.iter_mut().zip(x).for_each(|(y, &x)| *y = value(x)));
-    });
+    threads::for_each_chunk([&mut y], |range, [y]| values(&x[range], y));
     y
 }
 
 fn backward(x: &[f32], dy: &[f32]) -> Vec<f32> {
     let mut dx = vec![0.0; x.len()];
-    threads::for_each_chunk([&mut dx], |range, [dx]| {
-        let (x, dy) = (&x[range.clone()], &dy[range]);
-        simd::vectorised(|| {
-            dx.iter_mut().zip(x).zip(dy).for_each(|((dx, &x), &dy)| *dx = dy * derivative(x));
-        });
-    });
+    threads::for_each_chunk([&mut dx], |range, [dx]| derivatives(&x[range.clone()], &dy[range], dx));
     dx
+}
+
+vectorised! {
+    fn values(x: &[f32], y: &mut [f32]) {
+        y.iter_mut().zip(x).for_each(|(y, &x)| *y = value(x));
+    }
+
+    fn derivatives(x: &[f32], dy: &[f32], dx: &mut [f32]) {
+        dx.iter_mut().zip(x).zip(dy).for_each(|((dx, &x), &dy)| *dx = dy * derivative(x));
+    }
 }
 
 /// `x sigmoid(x)`.

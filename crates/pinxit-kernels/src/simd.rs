@@ -1,7 +1,7 @@
 //! Which vector instructions this processor has, asked once at run time.
 //!
 //! A program compiled for the baseline of its architecture still runs the wide code where the processor has
-//! it. Element-wise loops are written once in plain Rust and compiled once per [`Level`] ([`vectorised`]); they
+//! it. Element-wise loops are written once in plain Rust and compiled once per [`Level`] (`vectorised!`); they
 //! use no fused multiply-add, so their results are the same bits at every level. Only the tile of
 //! [`crate::gemm`] is written with intrinsics.
 
@@ -45,31 +45,38 @@ fn detect() -> Level {
     Level::Portable
 }
 
-/// Runs `f`, compiled for the best level of this processor.
+/// Defines functions that are compiled once for every [`Level`] and run in the best one of this processor.
 ///
-/// `f` must be a small closure around `#[inline(always)]` functions: only what is inlined into it is compiled
-/// with the wide instructions.
-#[inline]
-pub(crate) fn vectorised<R>(f: impl FnOnce() -> R) -> R {
-    match level() {
-        // SAFETY: `level` found the instructions that these functions enable.
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => unsafe { with_avx512(f) },
-        // SAFETY: as above.
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => unsafe { with_avx2(f) },
-        Level::Portable => f(),
-    }
-}
+/// What they call must be `#[inline(always)]` to be compiled with the wide instructions too.
+macro_rules! vectorised {
+    ($($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $out:ty)? $body:block)*) => { $(
+        $(#[$meta])*
+        $vis fn $name($($arg: $type),*) $(-> $out)? {
+            #[inline(always)]
+            fn plain($($arg: $type),*) $(-> $out)? $body
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-fn with_avx512<R>(f: impl FnOnce() -> R) -> R {
-    f()
-}
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+            fn avx512($($arg: $type),*) $(-> $out)? {
+                plain($($arg),*)
+            }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn with_avx2<R>(f: impl FnOnce() -> R) -> R {
-    f()
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2($($arg: $type),*) $(-> $out)? {
+                plain($($arg),*)
+            }
+
+            match crate::simd::level() {
+                // SAFETY: `level` found the instructions that the function is compiled with.
+                #[cfg(target_arch = "x86_64")]
+                crate::simd::Level::Avx512 => unsafe { avx512($($arg),*) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                crate::simd::Level::Avx2 => unsafe { avx2($($arg),*) },
+                crate::simd::Level::Portable => plain($($arg),*),
+            }
+        }
+    )* };
 }
+pub(crate) use vectorised;

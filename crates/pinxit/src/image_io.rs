@@ -27,8 +27,8 @@ pub struct Picture {
 impl Picture {
     /// A white picture; transparent if it has alpha.
     pub fn blank(shape: ImageShape) -> Self {
-        let has_alpha = shape.channels % 2 == 0;
-        let level = |i: usize| if has_alpha && i % shape.channels == shape.channels - 1 { 0 } else { 255 };
+        let is_alpha = |i: usize| shape.has_alpha() && i % shape.channels == shape.channels - 1;
+        let level = |i| if is_alpha(i) { 0 } else { 255 };
         Self { shape, pixels: (0..shape.len()).map(level).collect() }
     }
 

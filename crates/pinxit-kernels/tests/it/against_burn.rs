@@ -118,7 +118,7 @@ fn the_optimizer_leaves_tensors_with_other_owners_alone() {
         lr: 0.1,
         beta1: 0.9,
         beta2: 0.999,
-        eps: 1e-8,
+        eps: 1e-12,
         weight_decay: 0.0,
         step: 1,
         grad_scale: 1.0,

@@ -78,8 +78,7 @@ impl Augment {
 
 /// Number of values before the alpha plane, if there is one.
 fn colour_values(shape: ImageShape) -> usize {
-    let planes = if shape.channels % 2 == 0 { shape.channels - 1 } else { shape.channels };
-    planes * shape.height * shape.width
+    (shape.channels - usize::from(shape.has_alpha())) * shape.height * shape.width
 }
 
 /// Mirrors left and right.

@@ -172,15 +172,36 @@ fn remove_leftovers(folder: &Path) {
 /// Where decoded pictures are kept when nothing else is said: `PINXIT_CACHE`, or `pinxit` in the
 /// platform's folder for caches. Its files can be deleted at any time.
 pub fn default_cache_dir() -> PathBuf {
-    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    cache_dir(|name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
+}
+
+fn cache_dir(variable: impl Fn(&str) -> Option<PathBuf>) -> PathBuf {
     let platform = || {
         if cfg!(windows) {
-            folder("LOCALAPPDATA")
+            variable("LOCALAPPDATA")
         } else if cfg!(target_os = "macos") {
-            folder("HOME").map(|home| home.join("Library/Caches"))
+            variable("HOME").map(|home| home.join("Library/Caches"))
         } else {
-            folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")))
+            variable("XDG_CACHE_HOME").or_else(|| variable("HOME").map(|home| home.join(".cache")))
         }
     };
-    folder("PINXIT_CACHE").unwrap_or_else(|| platform().unwrap_or_else(std::env::temp_dir).join("pinxit"))
+    variable("PINXIT_CACHE").unwrap_or_else(|| platform().unwrap_or_else(std::env::temp_dir).join("pinxit"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_cache_lies_where_the_environment_says() {
+        let with = |set: &[(&str, &str)]| {
+            cache_dir(|name| set.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into()))
+        };
+        let (home, xdg, own) = (("HOME", "/home/a"), ("XDG_CACHE_HOME", "/x"), ("PINXIT_CACHE", "/p"));
+        assert_eq!(with(&[home]), Path::new("/home/a/.cache/pinxit"));
+        assert_eq!(with(&[home, xdg]), Path::new("/x/pinxit"));
+        assert_eq!(with(&[home, xdg, own]), Path::new("/p"));
+        assert_eq!(with(&[]), std::env::temp_dir().join("pinxit"));
+    }
 }

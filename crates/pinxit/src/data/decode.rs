@@ -24,7 +24,7 @@ const MAX_ALLOC: u64 = 1 << 30;
 /// Pictures with more pixels than this are decoded one at a time, to bound the memory of all threads.
 const LARGE_PIXELS: u64 = 1 << 24;
 /// Largest file that is read, in bytes.
-pub(crate) const MAX_FILE: u64 = 1 << 30;
+pub(crate) const MAX_FILE: u64 = 1 << 29;
 
 static LARGE_PICTURES: Mutex<()> = Mutex::new(());
 
@@ -166,4 +166,30 @@ fn jpeg_is_whole(bytes: &[u8]) -> bool {
 /// Where the entropy-coded data that `bytes` starts with ends.
 fn next_marker(bytes: &[u8]) -> Option<usize> {
     bytes.windows(2).position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0 | 0xD0..=0xD7 | 0xFF))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic)]
+
+    use super::*;
+
+    #[test]
+    fn a_decoder_that_panics_is_one_more_reason() {
+        let reason = contained::<()>(|| panic!("a bug in somebody's decoder"));
+        assert_eq!(reason, Err("the decoder failed on it".into()));
+    }
+
+    /// Analytic cases after ITU-T T.81: SOI, a scan with stuffed zeros and restart markers, EOI.
+    #[test]
+    fn a_jpeg_is_whole_if_its_segments_lead_to_the_end_marker() {
+        let head = [0xFF, 0xD8, 0xFF, 0xE1, 0, 6, 0xFF, 0xD9, 0xFF, 0xD9]; // an end marker inside a segment
+        let scan = [0xFF, 0xDA, 0, 3, 0, 17, 0xFF, 0, 42, 0xFF, 0xD0, 42];
+        let end = [0xFF, 0xFF, 0xD9];
+        let whole = [&head[..], &scan, &scan, &end, b"trailing bytes"].concat();
+        assert!(jpeg_is_whole(&whole));
+        for length in 0..head.len() + 2 * scan.len() + end.len() {
+            assert!(!jpeg_is_whole(&whole[..length]), "cut at {length}");
+        }
+    }
 }

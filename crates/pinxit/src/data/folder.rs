@@ -5,7 +5,7 @@ use std::fs::{self, File, Metadata};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 use super::decode::{self, Header, MAX_FILE};
 use super::report::Reject;
@@ -174,14 +174,17 @@ impl Source for Folder {
         for file in &self.files {
             identify_file(hasher, &file.path, &file.metadata);
         }
+        for reject in &self.rejects {
+            hasher.update(format!("{reject:?}"));
+        }
     }
 
     fn rejects(&self) -> &[Reject] {
         &self.rejects
     }
 
-    fn other(&self) -> BTreeMap<String, usize> {
-        self.other.clone()
+    fn other(&self) -> &BTreeMap<String, usize> {
+        &self.other
     }
 }
 

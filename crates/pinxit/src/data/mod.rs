@@ -24,12 +24,11 @@ pub(crate) mod decode;
 mod folder;
 mod idx;
 pub mod loader;
-pub(crate) mod planes;
 mod prepare;
 pub mod report;
-pub(crate) mod resize;
 mod source;
 pub mod split;
+mod survey;
 
 pub use cache::default_cache_dir;
 pub use loader::Loader;
@@ -133,10 +132,20 @@ impl ImageShape {
         self.channels * self.height * self.width
     }
 
+    /// Whether the last channel is alpha.
+    pub fn has_alpha(self) -> bool {
+        has_alpha(self.channels)
+    }
+
     /// Whether a picture of this shape holds nothing.
     pub fn is_empty(self) -> bool {
         self.len() == 0
     }
+}
+
+/// Whether the last of `channels` is alpha: grey + alpha and RGBA have an even number.
+fn has_alpha(channels: usize) -> bool {
+    channels.is_multiple_of(2)
 }
 
 /// Pictures that were decoded, cropped and scaled to one shape.

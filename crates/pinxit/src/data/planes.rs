@@ -2,6 +2,8 @@
 
 use image::DynamicImage;
 
+use super::has_alpha;
+
 /// An 8-bit or 16-bit value of a picture.
 pub(crate) trait Sample: Copy + Default + PartialEq + Send + Sync + 'static {
     /// The value of white and of opaque.
@@ -99,7 +101,7 @@ impl<T: Sample> Planes<T> {
 
     /// The alpha plane, if there is one.
     pub(crate) fn alpha(&self) -> Option<&[T]> {
-        (self.planes.len() % 2 == 0).then(|| self.planes.last().map(Vec::as_slice)).flatten()
+        self.planes.last().filter(|_| has_alpha(self.planes.len())).map(Vec::as_slice)
     }
 
     /// Whether some pixel is not opaque.
@@ -112,7 +114,7 @@ impl<T: Sample> Planes<T> {
     /// Dropped alpha is laid over the grey level `background` (0 to 255), colour turns to grey as
     /// Pillow's mode `L` does, new alpha is opaque.
     pub(crate) fn into_channels(mut self, channels: usize, background: u8) -> Self {
-        let (wants_colour, wants_alpha) = (channels >= 3, channels % 2 == 0);
+        let (wants_colour, wants_alpha) = (channels >= 3, has_alpha(channels));
         let alpha = if self.alpha().is_some() { self.planes.pop() } else { None };
         if let (Some(alpha), false) = (&alpha, wants_alpha) {
             let background = T::from_8(background).wide();
@@ -141,10 +143,9 @@ impl<T: Sample> Planes<T> {
 }
 
 /// Interleaved values as one plane a channel.
-fn apart<S: Copy, T>(interleaved: &[S], channels: usize, convert: fn(S) -> T) -> Vec<Vec<T>> {
-    (0..channels)
-        .map(|c| interleaved.iter().skip(c).step_by(channels).map(|&v| convert(v)).collect())
-        .collect()
+fn apart<S: Copy, T>(interleaved: &[S], channels: usize, convert: impl Fn(S) -> T) -> Vec<Vec<T>> {
+    let plane = |c: usize| interleaved.chunks_exact(channels).map(|pixel| convert(pixel[c])).collect();
+    (0..channels).map(plane).collect()
 }
 
 /// `plane * alpha + background * (1 - alpha)`, rounded.

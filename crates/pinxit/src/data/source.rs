@@ -6,10 +6,13 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::decode::{Decoded, Header};
 use super::report::Reject;
+use crate::error::{Error, Result};
+use crate::watch::Watch;
 
 /// A numbered list of pictures that can be decoded in any order, from any thread.
 pub(super) trait Source: Sync {
@@ -37,8 +40,9 @@ pub(super) trait Source: Sync {
     }
 
     /// Files that are no pictures, by extension.
-    fn other(&self) -> BTreeMap<String, usize> {
-        BTreeMap::new()
+    fn other(&self) -> &BTreeMap<String, usize> {
+        static NONE: BTreeMap<String, usize> = BTreeMap::new();
+        &NONE
     }
 }
 
@@ -49,6 +53,30 @@ pub(super) struct Loaded {
     pub(super) hash: u64,
     /// Its class, an index into [`Source::classes`], if it has one.
     pub(super) label: Option<u32>,
+}
+
+/// Calls `work` on `0..count` in parallel and `take` on the results in order, a handful at a time
+/// so that memory stays bounded and a watcher can stop it.
+pub(super) fn in_order<T: Send>(
+    task: &str,
+    count: usize,
+    watch: &mut dyn Watch,
+    work: impl Fn(usize) -> T + Sync,
+    mut take: impl FnMut(usize, T) -> Result<()>,
+) -> Result<()> {
+    let handful = 8 * rayon::current_num_threads();
+    for start in (0..count).step_by(handful) {
+        if watch.stopped() {
+            return Err(Error::Interrupted);
+        }
+        let end = (start + handful).min(count);
+        let results: Vec<T> = (start..end).into_par_iter().map(&work).collect();
+        for (index, result) in (start..end).zip(results) {
+            take(index, result)?;
+        }
+        watch.progress(task, end as u64, count as u64);
+    }
+    Ok(())
 }
 
 /// Part of a file of fixed-size records; the error is the reason why it can't be had.

@@ -126,3 +126,119 @@ impl Examples {
         error.sum().div_scalar((total * channels * height * width) as f64)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::diffusion::precond::Prediction;
+    use crate::diffusion::schedule::Betas;
+
+    fn levels() -> DiscreteLevels {
+        DiscreteLevels::new(Betas::Cosine, 1000).unwrap()
+    }
+
+    fn variance_preserving(prediction: Prediction) -> Preconditioning {
+        Preconditioning::VariancePreserving { levels: levels(), prediction }
+    }
+
+    fn objective(min_snr_gamma: Option<f64>) -> Objective {
+        Objective { levels: TrainingLevels::LogNormal { mean: 0.0, std: 1.0 }, min_snr_gamma }
+    }
+
+    fn batch(size: usize) -> Batch {
+        let values: Vec<f32> = (0..size * 12).map(|i| (i % 17) as f32 / 8.0 - 1.0).collect();
+        let images = Tensor::from_data(TensorData::new(values, [size, 1, 3, 4]), &Device::flex());
+        Batch { images, labels: Vec::new(), ids: (0..size as u32).collect(), offset: 0 }
+    }
+
+    const STEP: Step = Step { number: 3, seed: 1, rate: 1.0, accumulate: 1 };
+
+    fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+        tensor.into_data().try_into_vec().unwrap()
+    }
+
+    /// Oracle: Hang et al. 2023, section 3.4: the weights for noise and for velocity.
+    #[test]
+    fn min_snr_weights_are_those_of_the_paper() {
+        let gamma = 5.0;
+        for sigma in [0.01, 0.2, 1.0, 30.0f64] {
+            let snr = sigma.powi(-2);
+            for (prediction, expected) in [
+                (Prediction::X0, snr.min(gamma)),
+                (Prediction::Epsilon, snr.min(gamma) / snr),
+                (Prediction::V, snr.min(gamma) / (snr + 1.0)),
+            ] {
+                let c = variance_preserving(prediction).at(sigma);
+                let weight = objective(Some(gamma)).weight(sigma, &c);
+                assert!((weight / expected - 1.0).abs() < 1e-9, "{prediction:?} {sigma}: {weight}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_gradient_of_the_loss_is_that_of_a_weighted_square() {
+        let examples =
+            objective(Some(5.0)).examples(&variance_preserving(Prediction::Epsilon), &batch(4), &STEP);
+        let predicted = Tensor::<4>::ones([4, 1, 3, 4], &Device::flex()).autodiff().require_grad();
+        let gradients = examples.clone().loss(predicted.clone(), 4).backward();
+        let found = values(predicted.grad(&gradients).unwrap());
+        let (target, weight) = (values(examples.target), values(examples.weight));
+        for (i, found) in found.into_iter().enumerate() {
+            let expected = 2.0 * weight[i / 12] * (1.0 - target[i]) / 48.0;
+            assert!((found - expected).abs() < 1e-6, "{i}: {found} is not {expected}");
+        }
+    }
+
+    #[test]
+    fn a_network_that_denoises_perfectly_has_no_loss() {
+        for preconditioning in [
+            Preconditioning::Flow,
+            Preconditioning::Edm { sigma_data: 0.5 },
+            variance_preserving(Prediction::V),
+        ] {
+            let examples = objective(None).examples(&preconditioning, &batch(4), &STEP);
+            let perfect = examples.target.clone();
+            assert_eq!(examples.loss(perfect, 4).into_scalar::<f32>(), 0.0);
+        }
+    }
+
+    #[test]
+    fn examples_do_not_depend_on_how_a_batch_is_divided() {
+        let whole = objective(None).examples(&Preconditioning::Flow, &batch(5), &STEP);
+        let parts = batch(5).split(2);
+        let part = objective(None).examples(&Preconditioning::Flow, &parts[1], &STEP);
+        assert_eq!(values(whole.input)[36..], values(part.input));
+        assert_eq!(values(whole.target)[36..], values(part.target));
+        assert_eq!(values(whole.noise)[3..], values(part.noise));
+    }
+
+    /// Mean and standard deviation of `f(sigma)` over 20,000 draws.
+    fn moments(levels: &TrainingLevels, f: impl Fn(f64) -> f64) -> [f64; 2] {
+        let mut rng = Rng::new(2, Purpose::TrainLevel, 0, 0);
+        let values: Vec<f64> = (0..20_000).map(|_| f(levels.draw(&mut rng))).collect();
+        let mean = values.iter().sum::<f64>() / 20_000.0;
+        let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 20_000.0;
+        [mean, variance.sqrt()]
+    }
+
+    #[test]
+    fn training_levels_have_their_distributions() {
+        let time = |sigma: f64| sigma / (1.0 + sigma);
+        let steps = levels();
+        let discrete = TrainingLevels::Discrete(levels());
+        let (std_of_uniform, std_of_steps) = (1.0 / 12f64.sqrt(), 1000.0 / 12f64.sqrt());
+        for ([mean, std], expected) in [
+            (moments(&TrainingLevels::LogNormal { mean: -1.2, std: 1.2 }, f64::ln), [-1.2, 1.2]),
+            (moments(&TrainingLevels::LogitNormalTime { mean: 0.5, std: 0.8 }, f64::ln), [0.5, 0.8]),
+            (moments(&TrainingLevels::UniformTime, time), [0.5, std_of_uniform]),
+            (moments(&discrete, |sigma| steps.step_of(sigma)), [499.5, std_of_steps]),
+        ] {
+            let tolerance = 0.03 * expected[1]; // the standard error of the mean is 0.007 of it
+            assert!((mean - expected[0]).abs() < tolerance, "{mean} is not {}", expected[0]);
+            assert!((std - expected[1]).abs() < tolerance, "{std} is not {}", expected[1]);
+        }
+    }
+}

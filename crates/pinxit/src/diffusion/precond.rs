@@ -117,3 +117,74 @@ impl Denoiser for Preconditioned<'_> {
         x.mul_scalar(c.skip) + predicted.mul_scalar(c.out)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::diffusion::schedule::Betas;
+
+    const SIGMAS: [f64; 6] = [0.002, 0.05, 0.5, 1.0, 7.0, 150.0];
+
+    fn variance_preserving(prediction: Prediction) -> Preconditioning {
+        let levels = DiscreteLevels::new(Betas::Linear, 1000).unwrap();
+        Preconditioning::VariancePreserving { levels, prediction }
+    }
+
+    fn all() -> [Preconditioning; 5] {
+        [
+            Preconditioning::Edm { sigma_data: 0.5 },
+            Preconditioning::Flow,
+            variance_preserving(Prediction::Epsilon),
+            variance_preserving(Prediction::V),
+            variance_preserving(Prediction::X0),
+        ]
+    }
+
+    fn assert_close(found: f64, expected: f64) {
+        assert!((found - expected).abs() < 1e-9 * expected.abs().max(1.0), "{found} is not {expected}");
+    }
+
+    #[test]
+    fn the_target_denoises_perfectly() {
+        let (x0, n) = (0.7, -1.3);
+        for preconditioning in all() {
+            for sigma in SIGMAS {
+                let c = preconditioning.at(sigma);
+                let (clean, unit) = c.target(sigma);
+                assert_close(c.skip * (x0 + sigma * n) + c.out * (clean * x0 + unit * n), x0);
+            }
+        }
+    }
+
+    /// Oracle: Karras et al. 2022, appendix B.6: inputs and targets have unit variance.
+    #[test]
+    fn edm_has_inputs_and_targets_of_unit_variance() {
+        let sigma_data = 0.5f64;
+        for sigma in SIGMAS {
+            let c = Preconditioning::Edm { sigma_data }.at(sigma);
+            let (clean, unit) = c.target(sigma);
+            assert_close(c.input.powi(2) * (sigma_data.powi(2) + sigma.powi(2)), 1.0);
+            assert_close((clean * sigma_data).powi(2) + unit.powi(2), 1.0);
+        }
+    }
+
+    /// Oracle: the definitions of what each network answers, as factors of (x0, n).
+    #[test]
+    fn targets_are_those_of_the_papers() {
+        for sigma in SIGMAS {
+            let alpha = 1.0 / (1.0 + sigma * sigma).sqrt();
+            let expected = [
+                (Preconditioning::Flow, (-1.0, 1.0)),
+                (variance_preserving(Prediction::Epsilon), (0.0, 1.0)),
+                (variance_preserving(Prediction::V), (-alpha * sigma, alpha)),
+                (variance_preserving(Prediction::X0), (1.0, 0.0)),
+            ];
+            for (preconditioning, (clean, unit)) in expected {
+                let target = preconditioning.at(sigma).target(sigma);
+                assert_close(target.0, clean);
+                assert_close(target.1, unit);
+            }
+        }
+    }
+}

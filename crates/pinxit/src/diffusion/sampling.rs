@@ -50,8 +50,8 @@ crate::knobs! {
         pub sigma_max: Option<f64> = None,
         /// How far `flow` moves steps to large noise levels: 1 not at all, 3 for large pictures.
         pub shift: Option<f64> = None,
-        /// Cut every estimate of the picture to its range.
-        pub clamp: bool = false,
+        /// Cut every estimate of the picture to its range, as DDPM does.
+        pub clamp: Option<bool> = None,
         /// Noise of `ddim`: 0 none, 1 as much as `ddpm`.
         pub eta: Option<f64> = None,
         /// Noise of `heun-churn` over all steps (S_churn), 30 when not given.
@@ -105,7 +105,7 @@ impl SampleKnobs {
             settings: self.settings()?,
             guidance: ranged("guidance", self.guidance.unwrap_or(1.0), 0.0, 1000.0)?,
             interval: (self.guidance_min.unwrap_or(0.0), self.guidance_max.unwrap_or(f64::INFINITY)),
-            clamp: self.clamp,
+            clamp: self.clamp.unwrap_or(false),
         })
     }
 

@@ -20,14 +20,25 @@ use crate::recipe::Recipe;
 
 /// What makes one diffusion family differ from another.
 pub trait Kind: Default + Serialize + DeserializeOwned {
-    /// The sampler and number of steps when the recipe names none.
-    const SAMPLER: (&'static str, usize);
+    /// How it samples when the recipe doesn't say.
+    const USUAL: Usual;
 
     /// Refuses knobs of its own that can't work.
     ///
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) naming the knob.
     fn parts(&self) -> Result<(Preconditioning, TrainingLevels)>;
+}
+
+/// What a family fills into an open `[sample]` table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usual {
+    /// Name of the sampler.
+    pub sampler: &'static str,
+    /// Sampling steps.
+    pub steps: usize,
+    /// Whether to cut estimates to the range of pictures.
+    pub clamp: bool,
 }
 
 /// The parts of a resolved recipe.
@@ -80,9 +91,10 @@ pub fn resolve<K: Kind>(recipe: &mut Recipe, facts: &DataFacts) -> Result<()> {
     let (preconditioning, _) = own.parts()?;
 
     let mut sample: SampleKnobs = knobs::parse(&recipe.sample, "sample")?;
-    let (sampler, steps) = K::SAMPLER;
+    let Usual { sampler, steps, clamp } = K::USUAL;
     sample.sampler.get_or_insert(sampler.into());
     sample.steps.get_or_insert(steps);
+    sample.clamp.get_or_insert(clamp);
     sample.plan(&preconditioning)?;
 
     recipe.train.lr.get_or_insert(shared.learning_rate());

@@ -6,7 +6,7 @@ use crate::diffusion::objective::TrainingLevels;
 use crate::diffusion::precond::{Preconditioning, Prediction};
 use crate::diffusion::sampling::SampleKnobs;
 use crate::diffusion::schedule::{Betas, DiscreteLevels};
-use crate::diffusion::setup::{self, Kind};
+use crate::diffusion::setup::{self, Kind, Usual};
 use crate::error::Result;
 use crate::knobs::{self, Knob};
 
@@ -23,7 +23,7 @@ crate::knobs! {
 }
 
 impl Kind for DdpmKnobs {
-    const SAMPLER: (&'static str, usize) = ("ddim", 50);
+    const USUAL: Usual = Usual { sampler: "ddim", steps: 50, clamp: true };
 
     fn parts(&self) -> Result<(Preconditioning, TrainingLevels)> {
         let levels = DiscreteLevels::new(self.betas, self.noise_steps)?;

@@ -5,7 +5,7 @@ use crate::diffusion::knobs::DiffusionKnobs;
 use crate::diffusion::objective::TrainingLevels;
 use crate::diffusion::precond::Preconditioning;
 use crate::diffusion::sampling::SampleKnobs;
-use crate::diffusion::setup::{self, Kind};
+use crate::diffusion::setup::{self, Kind, Usual};
 use crate::error::{Error, Result};
 use crate::knobs::{self, Knob};
 
@@ -22,7 +22,7 @@ crate::knobs! {
 }
 
 impl Kind for EdmKnobs {
-    const SAMPLER: (&'static str, usize) = ("heun", 18);
+    const USUAL: Usual = Usual { sampler: "heun", steps: 18, clamp: false };
 
     fn parts(&self) -> Result<(Preconditioning, TrainingLevels)> {
         let above_zero = |value: f64| value > 0.0 && value.is_finite();

@@ -7,7 +7,7 @@ use crate::diffusion::knobs::DiffusionKnobs;
 use crate::diffusion::objective::TrainingLevels;
 use crate::diffusion::precond::Preconditioning;
 use crate::diffusion::sampling::SampleKnobs;
-use crate::diffusion::setup::{self, Kind};
+use crate::diffusion::setup::{self, Kind, Usual};
 use crate::error::{Error, Result};
 use crate::knobs::{self, Knob};
 
@@ -34,7 +34,7 @@ crate::knobs! {
 }
 
 impl Kind for FlowKnobs {
-    const SAMPLER: (&'static str, usize) = ("heun-flow", 20);
+    const USUAL: Usual = Usual { sampler: "heun-flow", steps: 20, clamp: false };
 
     fn parts(&self) -> Result<(Preconditioning, TrainingLevels)> {
         let levels = match self.times {

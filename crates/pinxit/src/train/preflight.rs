@@ -20,6 +20,8 @@ const DEFAULT_MINUTES: f64 = 20.0;
 const RESERVE: f64 = 0.1;
 /// Seconds that measuring the speed may take.
 const PROBE_SECONDS: f64 = 3.0;
+/// Runs of so few steps are not worth measuring.
+const SHORT: u32 = 20;
 /// Multiply-adds a second and core that a batch is sized by. Only the order of magnitude matters.
 const MACS_PER_CORE: f64 = 3e10;
 
@@ -40,7 +42,7 @@ pub struct Preflight {
     pub batch: usize,
     /// Steps of the whole run.
     pub steps: u32,
-    /// Seconds a step, measured; `None` when a run is resumed.
+    /// Seconds a step, measured; `None` when a run is resumed or very short.
     pub seconds_per_step: Option<f64>,
     /// Bytes of memory that training takes, measured if the system tells, else estimated.
     pub memory: u64,
@@ -109,10 +111,12 @@ pub(super) fn prepare(
         fingerprint,
     };
     if measure {
-        let seconds = probe(&prepared, device, watch)?;
-        prepared.preflight.seconds_per_step = Some(seconds);
-        prepared.preflight.memory = machine::resident_memory().unwrap_or(prepared.preflight.memory);
-        settle_steps(&mut prepared.recipe, seconds);
+        let is_short = prepared.recipe.train.steps.is_some_and(|steps| steps <= SHORT);
+        if !is_short {
+            prepared.preflight.seconds_per_step = Some(probe(&prepared, device, watch)?);
+            prepared.preflight.memory = machine::resident_memory().unwrap_or(prepared.preflight.memory);
+        }
+        settle_steps(&mut prepared.recipe, prepared.preflight.seconds_per_step);
     }
     prepared.preflight.steps = prepared.recipe.train.steps.unwrap_or(0);
     Ok(prepared)
@@ -188,11 +192,11 @@ fn probe(prepared: &Prepared, device: &Device, watch: &mut dyn Watch) -> Result<
 
 /// Turns minutes into a number of steps, which is what makes a run repeatable, and settles how
 /// often to show and to save.
-fn settle_steps(recipe: &mut Recipe, seconds_per_step: f64) {
+fn settle_steps(recipe: &mut Recipe, seconds_per_step: Option<f64>) {
     let train = &mut recipe.train;
     let steps = *train.steps.get_or_insert_with(|| {
         let seconds = 60.0 * *train.minutes.get_or_insert(DEFAULT_MINUTES) * (1.0 - RESERVE);
-        (seconds / seconds_per_step.max(1e-6)).clamp(1.0, 1e9) as u32
+        (seconds / seconds_per_step.unwrap_or(1.0).max(1e-6)).clamp(1.0, 1e9) as u32
     });
     let every = steps.div_ceil(20).max(1);
     train.sample_every.get_or_insert(every);
@@ -239,10 +243,10 @@ mod tests {
     fn minutes_become_steps_once() {
         let mut recipe = Recipe::default();
         recipe.train.minutes = Some(2.0);
-        settle_steps(&mut recipe, 0.1);
+        settle_steps(&mut recipe, Some(0.1));
         assert_eq!(recipe.train.steps, Some(1080));
         assert_eq!(recipe.train.checkpoint_every, Some(54));
-        settle_steps(&mut recipe, 10.0);
+        settle_steps(&mut recipe, Some(10.0));
         assert_eq!(recipe.train.steps, Some(1080));
     }
 }

@@ -11,3 +11,4 @@ mod optim;
 mod samplers;
 mod schedules;
 mod unet;
+mod vlb;

@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use burn::tensor::{Device, Tensor, TensorData};
 use pinxit::diffusion::noise::NoiseSource;
 use pinxit::diffusion::precond::{Network, Preconditioned, Preconditioning, Prediction};
-use pinxit::diffusion::samplers::{Churn, Sampling, Settings, find};
+use pinxit::diffusion::samplers::{Churn, SAMPLERS, Sampling, Settings, find};
+use pinxit::diffusion::sampling::SampleKnobs;
 use pinxit::diffusion::schedule::{Betas, DiscreteLevels, Spacing, karras, rectified_flow};
 use pinxit::diffusion::{Clamped, Condition, Denoiser};
 use pinxit::watch::{Unwatched, Watch};
@@ -44,7 +45,7 @@ impl NoiseSource for Golden {
 }
 
 /// The oracle's linear network.
-struct Linear;
+pub(crate) struct Linear;
 
 impl Network for Linear {
     fn predict(&self, x: Tensor<4>, noise: Tensor<1>, _: &[u32]) -> Tensor<4> {
@@ -226,7 +227,7 @@ fn a_sampler_stops_when_asked_and_tells_its_progress() {
     let golden = Golden::read();
     let network = Preconditioned { network: &Linear, preconditioning: &Preconditioning::Flow };
     let condition = Condition::default();
-    for sampler in pinxit::diffusion::samplers::SAMPLERS {
+    for sampler in SAMPLERS {
         let sigmas = karras(8, 0.002, 80.0, 7.0).unwrap();
         let settings = Settings::default();
         let sampling =
@@ -242,4 +243,12 @@ fn a_sampler_stops_when_asked_and_tells_its_progress() {
 fn an_unknown_sampler_is_refused_with_the_known_names() {
     let message = find("heunn").err().unwrap().to_string();
     assert!(message.contains("heunn") && message.contains("dpmpp-2m"), "{message}");
+}
+
+#[test]
+fn the_help_names_every_sampler() {
+    let knob = SampleKnobs::KNOBS.iter().find(|knob| knob.name == "sampler").unwrap();
+    for sampler in SAMPLERS {
+        assert!(knob.about.contains(&format!("`{}`", sampler.name)), "{}", sampler.name);
+    }
 }

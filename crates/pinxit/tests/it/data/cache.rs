@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use pinxit::data;
 use pinxit::recipe::{DataRecipe, Fit};
@@ -142,4 +143,35 @@ fn a_cache_that_cant_be_written_is_one_clear_error() {
     let blocked = scene.write("file", b"in the way");
     let error = error_of(data::open(&scene.recipe(), &blocked.join("cache"), &mut pinxit::watch::Unwatched));
     assert!(error.contains("PINXIT_CACHE"), "{error}");
+}
+
+/// A killed process leaves its half file behind; the next writer removes what is older than a day.
+#[test]
+fn old_leftovers_are_removed() {
+    let scene = scene_of(1);
+    let leftover = |name: &str, hours: u64| {
+        let path = scene.cache.path().join(name);
+        let file = fs::File::create(&path).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(hours * 3600)).unwrap();
+        path
+    };
+    let (old, recent, foreign) =
+        (leftover(".a.1.tmp", 30), leftover(".b.2.tmp", 1), leftover("notes.txt", 30));
+    scene.open();
+    assert!(!old.exists() && recent.exists() && foreign.exists());
+}
+
+/// Two threads that open the same set at once get the same pictures.
+#[test]
+fn openings_at_the_same_time_do_not_disturb_each_other() {
+    let scene = scene_of(50);
+    let opened: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| scene.open())).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    for index in 0..50 {
+        let first = bytes(&*opened[0].dataset, index);
+        assert!(opened.iter().all(|other| bytes(&*other.dataset, index) == first));
+    }
+    assert_eq!(cache_files(&scene).len(), 1);
 }

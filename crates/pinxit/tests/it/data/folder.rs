@@ -57,6 +57,18 @@ fn hidden_files_are_left_out() {
     assert_eq!(scene.open().report.found, 1);
 }
 
+/// Not every name on a disk is text.
+#[cfg(target_os = "linux")]
+#[test]
+fn names_that_are_no_text_are_read_too() {
+    use std::os::unix::ffi::OsStrExt;
+    let scene = Scene::new();
+    let picture = fs::read(scene.save("a.png", &colourful(8, 8, 0))).unwrap();
+    fs::write(scene.folder.path().join(std::ffi::OsStr::from_bytes(b"\xFF\xFE.png")), picture).unwrap();
+    let opened = scene.open();
+    assert_eq!((opened.report.usable, opened.report.rejects.len()), (2, 0));
+}
+
 #[cfg(unix)]
 #[test]
 fn links_are_followed_once_and_loops_end() {

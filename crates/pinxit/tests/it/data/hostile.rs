@@ -4,12 +4,12 @@ use std::fs;
 use std::io::Cursor;
 use std::path::PathBuf;
 
-use image::ImageFormat;
+use image::{DynamicImage, ImageBuffer, ImageFormat, Luma};
 use pinxit::image_io::read_picture;
 use pinxit::recipe::Fit;
 use pinxit::rng::{Purpose, Rng};
 
-use super::{Scene, colourful, golden};
+use super::{Scene, bytes, colourful, golden};
 
 const FORMATS: [(&str, ImageFormat); 6] = [
     ("png", ImageFormat::Png),
@@ -80,6 +80,20 @@ fn a_decompression_bomb_is_refused_before_it_is_unpacked() {
     assert_eq!(opened.report.rejects.len(), 3);
 }
 
+/// Pictures of more than 2^24 pixels are decoded one at a time; none must wait for ever.
+#[test]
+fn large_pictures_take_turns() {
+    let scene = Scene::new();
+    let large = DynamicImage::ImageLuma8(ImageBuffer::from_fn(4100, 4100, |x, _| Luma([(x / 17) as u8])));
+    for name in ["1.bmp", "2.bmp", "3.bmp"] {
+        scene.save(name, &large);
+    }
+    let opened = scene.open();
+    assert_eq!((opened.report.usable, opened.dataset.shape().height), (3, 64));
+    let row = &bytes(&*opened.dataset, 2)[..64];
+    assert!(row.windows(2).all(|pair| pair[0] < pair[1]), "a slope stays a slope: {row:?}");
+}
+
 /// The checksum of a PNG chunk (PNG specification, annex D).
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |crc, &byte| {
@@ -103,7 +117,8 @@ fn mutated_files_never_panic() {
     for (number, original) in originals.iter().enumerate() {
         for round in 0..200 {
             let mut rng = Rng::new(round, Purpose::Picture, number as u32, 0);
-            let path = scene.write("mutated", &mutated(original, &mut rng));
+            // A new file each time: overwriting one waits for the disk.
+            let path = scene.write(&format!("{number}-{round}"), &mutated(original, &mut rng));
             match read_picture(&path, shape, Fit::Crop, 0) {
                 Ok(values) => {
                     read += 1;

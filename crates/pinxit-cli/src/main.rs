@@ -1,2 +1,38 @@
-//! x
-fn main() {}
+//! The program `pinxit`: commands and terminal around the library of the same name.
+//!
+//! As typed (`options`) -> resolved (`settings`) -> done (`commands`). Results go to standard
+//! output, progress and advice to standard error.
+
+mod commands;
+mod failure;
+mod format;
+mod options;
+mod progress;
+mod settings;
+mod stop;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use options::{Command, Options};
+
+fn main() -> ExitCode {
+    // clap prints its own errors, with the nearest known flag, and leaves with code 2.
+    let result = match Options::parse().command {
+        Command::Demo(options) => commands::demo::run(&options),
+        Command::Train(options) => commands::train::run(&options),
+        Command::Sample(options) => commands::sample::run(&options),
+        Command::Data(options) => commands::data::run(&options),
+        Command::Runs(options) => commands::runs::run(&options),
+        Command::Families(options) => commands::families::run(&options),
+        Command::Recipes(options) => commands::recipes::run(&options),
+        Command::Doctor(options) => commands::doctor::run(&options),
+        Command::Completions(options) => commands::completions::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,6 +1,6 @@
 //! Where tensors live: the CPU, or a GPU if the build has one.
 
-use burn::tensor::Device;
+pub use burn::tensor::Device;
 
 use crate::error::{Error, Result};
 

@@ -21,9 +21,11 @@ pub mod metrics;
 pub mod model;
 pub mod nn;
 pub mod recipe;
+pub mod report;
 pub mod rng;
 pub mod run;
 pub mod sample;
+pub mod tensorboard;
 pub mod train;
 pub mod watch;
 

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use sysinfo::{CpuRefreshKind, MemoryRefreshKind, ProcessesToUpdate, RefreshKind, System};
+use sysinfo::{
+    CpuRefreshKind, DiskRefreshKind, Disks, MemoryRefreshKind, ProcessesToUpdate, RefreshKind, System,
+};
 
 /// The parts of a machine that decide what can be trained on it.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -69,4 +71,14 @@ pub fn resident_memory() -> Option<u64> {
 pub fn is_writable(folder: &Path) -> bool {
     let existing = folder.ancestors().find(|f| f.is_dir()).unwrap_or(Path::new("."));
     std::fs::metadata(existing).is_ok_and(|metadata| !metadata.permissions().readonly())
+}
+
+/// Bytes that can still be written on the disk of `folder` (or of the nearest folder above it that
+/// exists), if the system tells.
+pub fn free_space(folder: &Path) -> Option<u64> {
+    let absolute = std::path::absolute(folder).ok()?;
+    let existing = absolute.ancestors().find_map(|folder| folder.canonicalize().ok())?;
+    let disks = Disks::new_with_refreshed_list_specifics(DiskRefreshKind::nothing().with_storage());
+    let holding = disks.iter().filter(|disk| existing.starts_with(disk.mount_point()));
+    holding.max_by_key(|disk| disk.mount_point().as_os_str().len()).map(|disk| disk.available_space())
 }

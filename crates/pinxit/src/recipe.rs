@@ -108,10 +108,7 @@ impl Recipe {
     /// # Errors
     /// [`Error::Config`] for an unknown key, naming the nearest known ones, or a value of the wrong kind.
     pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
-        let value = toml::from_str::<toml::Table>(&format!("value = {value}"))
-            .ok()
-            .and_then(|mut table| table.remove("value"))
-            .unwrap_or_else(|| toml::Value::String(value.into()));
+        let value = self::value(value);
         let unknown = || {
             let known = self.keys().unwrap_or_default();
             Error::config(format!("there is no setting \"{key}\"; {}", nearest(key, &known)))
@@ -175,6 +172,14 @@ impl Recipe {
         }
         Ok(())
     }
+}
+
+/// A value as typed: read as TOML, and as a plain string if it isn't TOML.
+pub fn value(text: &str) -> toml::Value {
+    toml::from_str::<toml::Table>(&format!("value = {text}"))
+        .ok()
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(|| toml::Value::String(text.into()))
 }
 
 /// "did you mean ...?" with the known names nearest to `name`.

@@ -1,0 +1,168 @@
+//! `pinxit sample`: new pictures from a run.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use pinxit::Error;
+use pinxit::image_io::{self, Overwrite, Picture, save_png};
+use pinxit::model::Request;
+use pinxit::sample::{SampleOptions, SamplePlan, Trained};
+use serde::Serialize;
+
+use crate::failure::{Failure, Outcome};
+use crate::options::Sample;
+use crate::progress::Progress;
+use crate::terminal::{DIM, answer, table};
+use crate::{format, settings, stop};
+
+#[derive(Serialize)]
+struct SampleReport {
+    run: PathBuf,
+    step: u32,
+    family: &'static str,
+    /// Every sampling setting that was used.
+    sample: toml::Table,
+    pictures: Vec<PictureReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grid: Option<PathBuf>,
+    seconds: f64,
+}
+
+#[derive(Serialize)]
+struct PictureReport {
+    seed: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    class: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<PathBuf>,
+}
+
+pub(crate) fn run(options: &Sample) -> Outcome {
+    let device = settings::device(&options.working)?;
+    let run = settings::find_run(&options.run)?;
+    let trained = Trained::open(&run, options.checkpoint, &device)?;
+    let as_typed = SampleOptions {
+        count: options.count as usize,
+        seed: options.seed,
+        class: options.class.clone(),
+        knobs: settings::sample_knobs(&options.knobs, &options.set)?,
+    };
+    let plan = SamplePlan::new(&trained, &as_typed)?;
+    let mut report = SampleReport {
+        run: run.folder().into(),
+        step: trained.step,
+        family: trained.family.name,
+        sample: plan.request.options.clone(),
+        pictures: pictures(&plan.request, trained.model.classes(), options.out.as_deref()),
+        grid: options.grid.clone(),
+        seconds: 0.0,
+    };
+    refuse_existing(&report)?;
+    stop::listen("what is painted is kept")?;
+    let begin = Instant::now();
+    paint(&trained, &plan, &report, options.working.quiet)?;
+    report.seconds = begin.elapsed().as_secs_f64();
+    answer(options.reporting.json, &report, |report| show(report, options.out.as_deref()))
+}
+
+/// Name and place of every picture: `DIR/CLASS/SEED.png`, or `DIR/SEED.png` without classes.
+fn pictures(request: &Request, classes: &[String], out: Option<&Path>) -> Vec<PictureReport> {
+    let one = |(i, &seed): (usize, &u64)| {
+        let class = request.classes.get(i).and_then(|&class| classes.get(class as usize)).cloned();
+        let file = out.map(|out| {
+            let folder = class.as_ref().map_or(out.to_path_buf(), |class| out.join(class));
+            folder.join(format!("{seed:06}.png"))
+        });
+        PictureReport { seed, class, file }
+    };
+    request.seeds.iter().enumerate().map(one).collect()
+}
+
+/// Nothing is overwritten, and that is said before the work and not after it.
+fn refuse_existing(report: &SampleReport) -> Outcome {
+    let files = report.pictures.iter().filter_map(|picture| picture.file.as_ref());
+    match files.chain(&report.grid).find(|file| file.exists()) {
+        None => Ok(()),
+        Some(file) => Err(Failure::Usage(format!(
+            "{} exists and is not overwritten; choose another folder, file or --seed",
+            file.display()
+        ))),
+    }
+}
+
+/// Paints and saves picture by picture, so that a stop keeps what is done.
+fn paint(trained: &Trained, plan: &SamplePlan, report: &SampleReport, quiet: bool) -> Outcome {
+    let mut progress = Progress::new(quiet);
+    let mut sheet: Vec<Picture> = Vec::new();
+    let mut saved = 0;
+    let painted = plan.paint(trained, &mut progress, |i, image| {
+        let entry = &report.pictures[i];
+        for picture in image_io::pictures(image.unsqueeze())? {
+            if let Some(file) = &entry.file {
+                save(file, &picture, &marks(report, entry))?;
+                saved += 1;
+            }
+            if report.grid.is_some() {
+                sheet.push(picture);
+            }
+        }
+        Ok(())
+    });
+    match painted {
+        Err(Error::Interrupted) => {
+            Err(Failure::Stopped(format!("stopped with {} saved", format::plural(saved, "picture"))))
+        }
+        Err(error) => Err(error.into()),
+        Ok(()) => Ok(report.grid.as_ref().map_or(Ok(()), |path| save_sheet(path, &sheet))?),
+    }
+}
+
+fn save(file: &Path, picture: &Picture, marks: &[(String, String)]) -> pinxit::Result<()> {
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder).map_err(Error::io(folder, "making the folder"))?;
+    }
+    save_png(file, picture, marks, Overwrite::Refuse)
+}
+
+fn save_sheet(path: &Path, pictures: &[Picture]) -> pinxit::Result<()> {
+    let columns = (pictures.len() as f64).sqrt().ceil() as usize;
+    save_png(path, &image_io::grid(pictures, columns, 1), &[], Overwrite::Refuse)
+}
+
+/// What the file says of itself: that a model made it, which one, and how to make it again.
+fn marks(report: &SampleReport, picture: &PictureReport) -> Vec<(String, String)> {
+    let mut origin = format!(
+        "run {}, step {}, family {}, seed {}",
+        report.run.display(),
+        report.step,
+        report.family,
+        picture.seed
+    );
+    if let Some(class) = &picture.class {
+        origin += &format!(", class {class}");
+    }
+    let settings: Vec<String> = report.sample.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+    vec![
+        ("Software".into(), concat!("Pinxit ", env!("CARGO_PKG_VERSION")).into()),
+        ("Source".into(), "made by a generative model".into()),
+        ("Description".into(), origin),
+        ("Comment".into(), settings.join(", ")),
+    ]
+}
+
+fn show(report: &SampleReport, out: Option<&Path>) -> String {
+    let count = report.pictures.len();
+    let rate = count as f64 / report.seconds.max(1e-9);
+    let mut rows = vec![[
+        "painted".into(),
+        format!(
+            "{} in {} ({} a second)",
+            format::plural(count, "picture"),
+            format::clock(report.seconds),
+            format::measure(rate)
+        ),
+    ]];
+    rows.extend(out.map(|out| ["folder".into(), out.display().to_string()]));
+    rows.extend(report.grid.iter().map(|grid| ["sheet".into(), grid.display().to_string()]));
+    table(&rows, DIM)
+}

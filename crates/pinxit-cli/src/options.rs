@@ -1,0 +1,402 @@
+//! The command line as typed: one struct a command, whose doc comments are its help.
+//!
+//! The structs of flags that stand for settings also derive serde, each field under the key of the
+//! setting: a flag, its help, its key in a recipe and its name in JSON are one definition.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, Styles};
+use clap::{Args, Parser, Subcommand, ValueHint};
+use pinxit::families::FAMILIES;
+use serde::{Deserialize, Serialize};
+
+use crate::terminal::{BAD, DIM, GOOD, HEAD, NAME};
+
+const STYLES: Styles = Styles::styled()
+    .header(HEAD)
+    .usage(HEAD)
+    .literal(NAME)
+    .placeholder(DIM)
+    .error(BAD)
+    .valid(GOOD)
+    .invalid(BAD);
+
+/// Train image generators on your own pictures, and paint new ones.
+#[derive(Debug, Parser)]
+#[command(name = "pinxit", version, styles = STYLES, max_term_width = 100)]
+#[command(after_help = "\
+Start here:
+  pinxit demo                        watch a model learn to write digits, in about two minutes
+  pinxit data photos                 what is in a folder, and what of it can be used
+  pinxit train --data photos         train on it; Ctrl-C saves and stops
+  pinxit sample runs/photos --count 16 --out new
+                                     paint new pictures")]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Demo(Demo),
+    Train(Train),
+    Sample(Sample),
+    Data(Data),
+    Runs(Runs),
+    Families(Families),
+    Recipes(Recipes),
+    Doctor(Doctor),
+    Completions(Completions),
+}
+
+/// How a command reports.
+#[derive(Debug, Args)]
+pub(crate) struct Reporting {
+    /// Print the result as one JSON document.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What a command that takes its time works with.
+#[derive(Debug, Args)]
+pub(crate) struct Working {
+    /// Show no progress and no advice.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    /// Device to compute on; `pinxit doctor` lists them.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) device: Option<String>,
+    /// Threads to compute with; all cores when not given. Results don't depend on it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) threads: Option<u16>,
+}
+
+/// Train on built-in handwritten digits, for about two minutes, and show the result.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pinxit demo
+  pinxit demo --out runs/first")]
+pub(crate) struct Demo {
+    /// Folder of the run; runs/demo, or the next one that is free, when not given.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reporting: Reporting,
+    #[command(flatten)]
+    pub(crate) working: Working,
+}
+
+/// Train a model on pictures, or go on with a run.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+What is not given is chosen from the pictures and the machine and written into the run's recipe, which
+repeats the run. `pinxit families NAME` lists every setting for --set.
+
+Examples:
+  pinxit train --data photos                          everything chosen, 20 minutes
+  pinxit train --data photos --size 64x48 --minutes 90
+  pinxit train --data builtin:digits --family edm --steps 2000
+  pinxit train --data icons --channels 4 --set data.flip=true --set train.lr=3e-4
+  pinxit train --recipe mine.toml --seed 2 --out runs/second
+  pinxit train --resume runs/photos                   go on where it was stopped")]
+pub(crate) struct Train {
+    #[command(flatten)]
+    pub(crate) new: NewRun,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+    /// Go on with this run, to the bit as if it had not been stopped.
+    #[arg(long, value_name = "RUN", value_hint = ValueHint::DirPath, conflicts_with_all = ["NewRun", "Settings"])]
+    pub(crate) resume: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reporting: Reporting,
+    #[command(flatten)]
+    pub(crate) working: Working,
+}
+
+/// Flags of a run that begins.
+#[derive(Debug, Args)]
+pub(crate) struct NewRun {
+    /// Begin from this recipe: a file, or a name that `pinxit recipes` lists.
+    #[arg(long, value_name = "FILE|NAME", value_hint = ValueHint::FilePath)]
+    pub(crate) recipe: Option<String>,
+    /// Change any other setting; `pinxit families NAME` lists them. May be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<Setting>,
+    /// Folder of the run; runs/NAME of the data, or the next one that is free, when not given.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// Flags that stand for settings of a recipe.
+#[derive(Debug, Default, Args, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Settings {
+    /// Kind of model; `pinxit families` tells about them.
+    #[arg(long, value_name = "NAME", value_parser = family_names())]
+    pub(crate) family: Option<String>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) data: DataSettings,
+    /// Steps to train for.
+    #[arg(long, value_name = "N", conflicts_with = "minutes", value_parser = clap::value_parser!(u32).range(1..))]
+    #[serde(rename = "train.steps")]
+    pub(crate) steps: Option<u32>,
+    /// Minutes to train for; the speed is measured first and gives the number of steps.
+    #[arg(long, value_name = "M")]
+    #[serde(rename = "train.minutes")]
+    pub(crate) minutes: Option<f64>,
+    /// Pictures a step.
+    #[arg(long, value_name = "N")]
+    #[serde(rename = "train.batch")]
+    pub(crate) batch: Option<u32>,
+    /// Seed of weights, order, noise and augmentation: the same seed gives the same run.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    #[serde(rename = "train.seed")]
+    pub(crate) seed: Option<u64>,
+}
+
+/// Flags that say which pictures, and how they are brought to one shape.
+#[derive(Debug, Default, Args, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct DataSettings {
+    /// Folder of pictures (its folders are the classes), IDX or CIFAR file, or builtin:NAME.
+    #[arg(long = "data", value_name = "DIR|builtin:NAME", value_hint = ValueHint::AnyPath)]
+    #[serde(rename = "data.source")]
+    pub(crate) source: Option<String>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) shape: ShapeSettings,
+}
+
+/// Flags for the shape to which pictures are brought.
+#[derive(Debug, Default, Clone, Args, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct ShapeSettings {
+    /// Height and width in pixels, or one number for both; chosen from the pictures when not given.
+    #[arg(long, value_name = "HxW")]
+    #[serde(rename = "data.size")]
+    pub(crate) size: Option<Size>,
+    /// 1 grey, 2 grey + alpha, 3 RGB, 4 RGBA; as the pictures are when not given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=4))]
+    #[serde(rename = "data.channels")]
+    pub(crate) channels: Option<u8>,
+}
+
+/// Paint pictures with a trained model.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Picture i is made from seed SEED + i alone: the same seed gives the same picture in any company.
+With classes, each picture lands in the folder of its class, so that DIR can be trained on again.
+
+Examples:
+  pinxit sample runs/demo --count 16 --out new
+  pinxit sample runs/demo --count 100 --class 7 --out sevens
+  pinxit sample runs/demo --count 64 --grid sheet.png
+  pinxit sample runs/photos --count 8 --seed 40 --steps 50 --sampler heun --out best
+  pinxit sample runs/photos --count 8 --guidance 2 --set sample.rho=5 --out other")]
+pub(crate) struct Sample {
+    /// The run: its folder, or its name below runs/.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) run: PathBuf,
+    /// Number of pictures.
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) count: u32,
+    /// Class of all pictures, by name or number; drawn for each picture when not given.
+    #[arg(long, short, value_name = "CLASS")]
+    pub(crate) class: Option<String>,
+    /// Seed of the first picture.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) knobs: SampleSettings,
+    /// Change any other sampling setting; `pinxit families NAME` lists them. May be repeated.
+    #[arg(long, value_name = "sample.KEY=VALUE")]
+    pub(crate) set: Vec<Setting>,
+    /// Use the checkpoint of this step; the newest when not given.
+    #[arg(long, value_name = "STEP")]
+    pub(crate) checkpoint: Option<u32>,
+    /// Folder for the pictures; nothing in it is overwritten.
+    #[arg(long, short, value_name = "DIR", value_hint = ValueHint::DirPath, required_unless_present = "grid")]
+    pub(crate) out: Option<PathBuf>,
+    /// Also put all pictures on one sheet, in this file.
+    #[arg(long, value_name = "FILE.png", value_hint = ValueHint::FilePath)]
+    pub(crate) grid: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reporting: Reporting,
+    #[command(flatten)]
+    pub(crate) working: Working,
+}
+
+/// Flags that stand for sampling settings of a family; one that a family has no use for is refused.
+#[derive(Debug, Default, Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct SampleSettings {
+    /// Steps from noise to picture: more are slower and better.
+    #[arg(long, value_name = "N")]
+    pub(crate) steps: Option<u32>,
+    /// How to walk from noise to picture; `pinxit families NAME` lists the ways.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) sampler: Option<String>,
+    /// How strongly to insist on the class.
+    #[arg(long, value_name = "G")]
+    pub(crate) guidance: Option<f64>,
+}
+
+/// Show what is in a folder of pictures and what of it can be used.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pinxit data photos
+  pinxit data photos --size 64 --sheet sheet.png
+  pinxit data builtin:sprites --sheet sprites.png
+  pinxit data photos --json")]
+pub(crate) struct Data {
+    /// Folder of pictures, IDX or CIFAR file, or builtin:NAME.
+    #[arg(value_name = "DIR|builtin:NAME", value_hint = ValueHint::AnyPath)]
+    pub(crate) source: String,
+    #[command(flatten)]
+    pub(crate) shape: ShapeSettings,
+    /// Change any other setting of the data, such as data.fit=letterbox. May be repeated.
+    #[arg(long, value_name = "data.KEY=VALUE")]
+    pub(crate) set: Vec<Setting>,
+    /// Write a contact sheet.
+    #[arg(long, value_name = "FILE.png", value_hint = ValueHint::FilePath)]
+    pub(crate) sheet: Option<PathBuf>,
+    /// Show no progress.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) reporting: Reporting,
+}
+
+/// List the runs in a folder and how they stand.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pinxit runs
+  pinxit runs elsewhere --json")]
+pub(crate) struct Runs {
+    /// Folder that holds runs.
+    #[arg(value_name = "DIR", default_value = "runs", value_hint = ValueHint::DirPath)]
+    pub(crate) root: PathBuf,
+    #[command(flatten)]
+    pub(crate) reporting: Reporting,
+}
+
+/// List the families of models, or every setting of one.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pinxit families
+  pinxit families flow")]
+pub(crate) struct Families {
+    /// The family whose settings to list.
+    #[arg(value_name = "NAME", value_parser = family_names())]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) reporting: Reporting,
+}
+
+/// List the recipes that come with the program, or show one.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pinxit recipes
+  pinxit recipes demo > mine.toml
+  pinxit train --recipe mine.toml")]
+pub(crate) struct Recipes {
+    /// The recipe to show.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) reporting: Reporting,
+}
+
+/// Show what this machine has and what would be used.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pinxit doctor
+  pinxit doctor --json")]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    pub(crate) reporting: Reporting,
+}
+
+/// Print a script that completes commands and flags in a shell.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pinxit completions bash > ~/.local/share/bash-completion/completions/pinxit
+  pinxit completions zsh > ~/.zfunc/_pinxit
+  pinxit completions fish > ~/.config/fish/completions/pinxit.fish")]
+pub(crate) struct Completions {
+    /// The shell.
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// The rows of the registry, for help, completion and "did you mean".
+fn family_names() -> PossibleValuesParser {
+    FAMILIES.iter().map(|family| PossibleValue::new(family.name).help(family.about)).into()
+}
+
+/// `[height, width]`, typed as `64x48` or `64`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Size([u32; 2]);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let side = |text: &str| text.trim().parse().ok().filter(|&side| side > 0);
+        let (height, width) = text.split_once(['x', 'X']).unwrap_or((text, text));
+        match (side(height), side(width)) {
+            (Some(height), Some(width)) => Ok(Self([height, width])),
+            _ => Err("write height x width in pixels, as in 64x48, or one number for both".into()),
+        }
+    }
+}
+
+/// `key=value`, as typed after `--set`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Setting {
+    pub(crate) key: String,
+    pub(crate) value: String,
+}
+
+impl FromStr for Setting {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((key, value)) if !key.trim().is_empty() => {
+                Ok(Self { key: key.trim().into(), value: value.trim().into() })
+            }
+            _ => Err("write KEY=VALUE, as in train.lr=3e-4".into()),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn a_size_is_height_by_width() {
+        assert_eq!("64x48".parse(), Ok(Size([64, 48])));
+        assert_eq!("32".parse(), Ok(Size([32, 32])));
+        for wrong in ["", "x", "64x", "0x3", "64x48x3", "-1"] {
+            assert!(wrong.parse::<Size>().is_err(), "{wrong}");
+        }
+    }
+}

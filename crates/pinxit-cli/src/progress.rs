@@ -129,7 +129,7 @@ impl TrainWatch for Progress {
             format!(
                 "{}  {} pictures/s  {} left",
                 losses.join("  "),
-                format::measure(report.images_per_second),
+                format::rate(report.images_per_second),
                 format::clock(report.seconds_left)
             )
         };

@@ -1,7 +1,8 @@
 //! Times of the operations beside Burn's own: `cargo bench -p pinxit-kernels [-- PART_OF_A_NAME]`.
 //!
 //! The two take turns, round after round, and the medians are compared: on a shared machine only ratios mean
-//! something. GFLOP/s count a multiply-add as two operations, GB/s every element of the inputs and outputs once.
+//! something. GFLOP/s count a multiply-add as two operations, GB/s every element of the inputs and outputs
+//! once.
 #![allow(missing_docs)]
 
 use burn::tensor::{Device, Tensor, activation, module, ops::ConvOptions};
@@ -114,7 +115,7 @@ fn convolutions(bench: &Bench) {
         let (x, weight) = (random(x_dims, &plain), random(w_dims, &plain));
         let both = (|| ours(x.clone(), weight.clone()), || burn(x.clone(), weight.clone()));
         bench.compare(&format!("{name} fwd"), amount(), both.0, both.1);
-        // The whole gradient of one input: the forward pass is in both columns, so these ratios are lower bounds.
+        // The gradient of one input; the forward pass and Burn's sum are in both columns.
         let lift = |x: &Tensor<4>| Tensor::from_data(x.to_data(), &tracked);
         let (x, weight) = (lift(&x), lift(&weight));
         let (xg, wg) = (x.clone().require_grad(), weight.clone().require_grad());

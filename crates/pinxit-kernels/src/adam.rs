@@ -26,9 +26,9 @@ pub struct AdamStep {
 /// One step of AdamW: Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization", arXiv:1711.05101,
 /// algorithm 2, with the bias correction and the place of `eps` of PyTorch's `AdamW`.
 ///
-/// Gives the new parameter and the new means `m` and `v` of the gradients and of their squares (zeros at first).
-/// All have the shape of `param`. One pass over memory, in place for the tensors that have no other owner.
-/// No gradient flows through it.
+/// Gives the new parameter and the new means `m` and `v` of the gradients and of their squares (zeros at
+/// first). All have the shape of `param`. One pass over memory, in place for the tensors that have no other
+/// owner. No gradient flows through it.
 ///
 /// # Panics
 /// If the shapes differ.

@@ -1,8 +1,9 @@
-//! Scaled dot-product attention: Vaswani et al. 2017, "Attention Is All You Need", arXiv:1706.03762, equation 1.
+//! Scaled dot-product attention: Vaswani et al. 2017, "Attention Is All You Need", arXiv:1706.03762, equation
+//! 1.
 //!
-//! One (image, head) is one piece of work, which keeps the scores of a block of queries at a time. The backward pass
-//! computes them again
-//! (Dao et al. 2022, "FlashAttention", arXiv:2205.14135, section 3.1 and appendix B.2 for the gradients).
+//! One (image, head) is one piece of work, which keeps the scores of a block of queries at a time. The
+//! backward pass computes them again (Dao et al. 2022, "FlashAttention", arXiv:2205.14135, section 3.1 and
+//! appendix B.2 for the gradients).
 
 use crate::exp::exp;
 use crate::gemm::{Operand, Target, gemm, multiples};
@@ -11,14 +12,14 @@ use crate::simd::vectorised;
 use crate::{reduce, threads};
 use burn::tensor::{Tensor, activation};
 
-/// Queries whose scores are kept at a time: they stay in the cache, and the gradients of the keys and values are summed over
-/// blocks of so many queries in their order.
+/// Queries whose scores are kept at a time: they stay in the cache, and the gradients of the keys and values
+/// are summed over blocks of so many queries in their order.
 const QUERIES: usize = 64;
 
 /// `softmax(scale q k^T) v` for each image and head.
 ///
-/// `q [B, heads, N, d]`, `k [B, heads, M, d]`, `v [B, heads, M, e]` give `[B, heads, N, e]`. `scale` is `1 / sqrt(d)` in the paper.
-/// Differentiable in `q`, `k` and `v`.
+/// `q [B, heads, N, d]`, `k [B, heads, M, d]`, `v [B, heads, M, e]` give `[B, heads, N, e]`. `scale` is `1 /
+/// sqrt(d)` in the paper. Differentiable in `q`, `k` and `v`.
 ///
 /// # Panics
 /// If the sizes do not match.
@@ -51,7 +52,7 @@ impl Sizes {
         let [images, heads, queries, width] = q;
         let [keys, value_width] = [k[2], v[3]];
         let fit = k == [images, heads, keys, width] && v == [images, heads, keys, value_width];
-        assert!(fit && keys > 0, "attention: sizes {q:?}, {k:?}, {v:?}");
+        assert!(fit && keys * width * value_width > 0, "attention: sizes {q:?}, {k:?}, {v:?}");
         Self { images, heads, queries, keys, width, value_width }
     }
 

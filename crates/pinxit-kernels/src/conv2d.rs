@@ -15,12 +15,12 @@ use std::borrow::Cow;
 
 /// Convolution of images with a kernel, as PyTorch's `conv2d` (no dilation, one group).
 ///
-/// `x [B, C_in, H, W]`, `weight [C_out, C_in, K_h, K_w]`, `bias [C_out]` give `[B, C_out, H', W']` with
-/// `H' = (H + 2 padding - K_h) / stride + 1`, rounded down, and `W'` likewise. `padding` zeros surround the image.
+/// `x [B, C_in, H, W]`, `weight [C_out, C_in, K_h, K_w]`, `bias [C_out]` give `[B, C_out, H', W']` with `H' =
+/// (H + 2 padding - K_h) / stride + 1`, rounded down, and `W'` likewise. `padding` zeros surround the image.
 /// Differentiable in `x`, `weight` and `bias`.
 ///
 /// # Panics
-/// If the channels do not match, the kernel is larger than the padded image, or the stride is 0.
+/// If the channels or the bias do not match, the kernel is larger than the padded image, or the stride is 0.
 pub fn conv2d(
     x: Tensor<4>,
     weight: Tensor<4>,
@@ -28,7 +28,10 @@ pub fn conv2d(
     stride: usize,
     padding: usize,
 ) -> Tensor<4> {
-    if !(glue::supported(&x) && glue::supported(&weight)) {
+    if let Some(bias) = &bias {
+        assert_eq!(bias.dims(), [weight.dims()[0]], "conv2d: bias");
+    }
+    if !(glue::supported(&x) && glue::supported(&weight) && bias.as_ref().is_none_or(glue::supported)) {
         let options = ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1);
         return burn_conv2d(x, weight, bias, options);
     }
@@ -222,9 +225,9 @@ pub(crate) fn backward_bias(g: &Geometry, dy: &[f32]) -> Vec<f32> {
 
 /// `dx`, one phase at a time.
 ///
-/// Input pixels whose padded place is r modulo the stride see only the taps r, r + s, r + 2s, ..., so each of the
-/// s x s phases of `dx` is a convolution of `dy` with stride 1 by those taps reversed. With s = 1 this is the
-/// convolution with the flipped kernel.
+/// Input pixels whose padded place is r modulo the stride see only the taps r, r + s, r + 2s, ..., so each of
+/// the s x s phases of `dx` is a convolution of `dy` with stride 1 by those taps reversed. With s = 1 this is
+/// the convolution with the flipped kernel.
 pub(crate) fn backward_x(g: &Geometry, weight: &[f32], dy: &[f32]) -> Vec<f32> {
     let mut dx = vec![0.0; g.images * g.in_channels * g.input_area()];
     let reach = g.kernel.map(|size| size.div_ceil(g.stride) - 1);

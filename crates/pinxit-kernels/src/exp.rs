@@ -3,15 +3,16 @@
 /// `e^x` to within 2 units in the last place; 0 below -87.3 (where the result would be subnormal), clamped
 /// to `e^88` above 88. NaN gives NaN.
 ///
-/// With n the integer nearest to x / ln 2 and r = x - n ln 2, `e^x = 2^n e^r` and |r| <= ln(2) / 2, where the Taylor
-/// polynomial of degree 7 of e^r errs by less than 2^-26 (Cody and Waite 1980, chapter 6, for the reduction with ln 2 in two parts).
+/// With n the integer nearest to x / ln 2 and r = x - n ln 2, `e^x = 2^n e^r` and |r| <= ln(2) / 2, where the
+/// Taylor polynomial of degree 7 of e^r errs by less than 2^-26 (Cody and Waite 1980, chapter 6, for the
+/// reduction with ln 2 in two parts).
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
     const LOWEST: f32 = -87.3;
     const HIGHEST: f32 = 88.0;
     // Adding 1.5 * 2^23 rounds to an integer, which then sits in the low bits.
     const ROUND: f32 = 12_582_912.0;
-    const LN2_HIGH: f32 = 0.693_359_375;
+    const LN2_HIGH: f32 = 355.0 / 512.0;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     // Comparisons, not min and max, so that NaN passes.
     let clamped = if x > HIGHEST { HIGHEST } else { x };

@@ -1,8 +1,8 @@
 //! The way from Burn's tensors to slices and back, forward and backward, written once for all operations.
 //!
 //! A kernel becomes a differentiable operation on Burn tensors by implementing [`Operation`] over contiguous
-//! `f32` arrays. It runs when the tensors live on Burn's CPU backend `Flex` in `f32` ([`supported`]); on every
-//! other device and type the public functions of this crate compose Burn's own operations instead.
+//! `f32` arrays. It runs when the tensors live on Burn's CPU backend `Flex` in `f32` ([`supported`]); on
+//! every other device and type the public functions of this crate compose Burn's own operations instead.
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;

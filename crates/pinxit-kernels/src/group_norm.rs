@@ -1,8 +1,9 @@
 //! Group normalisation with the activation that follows it: Wu and He 2018, "Group Normalization",
 //! arXiv:1803.08494, equations 1, 2 and 7.
 //!
-//! The channels of one image and one group are one contiguous run of numbers, which stays in the cache through
-//! the passes over it. The backward pass computes the statistics and the activation again instead of storing them.
+//! The channels of one image and one group are one contiguous run of numbers, which stays in the cache
+//! through the passes over it. The backward pass computes the statistics and the activation again instead of
+//! storing them.
 
 use crate::glue::{self, Array, Operation};
 use crate::simd::vectorised;
@@ -21,8 +22,8 @@ pub enum Activation {
 
 /// `activation((x - mean) / sqrt(variance + eps) * gamma + beta)`.
 ///
-/// `x [B, C, H, W]`, `gamma [C]`, `beta [C]` give `[B, C, H, W]`. Mean and (biased) variance are those of the `C / groups`
-/// channels of a group in one image. Differentiable in `x`, `gamma` and `beta`.
+/// `x [B, C, H, W]`, `gamma [C]`, `beta [C]` give `[B, C, H, W]`. Mean and (biased) variance are those of the
+/// `C / groups` channels of a group in one image. Differentiable in `x`, `gamma` and `beta`.
 ///
 /// # Panics
 /// If `groups` is 0 or does not divide C, or `gamma` or `beta` do not have C elements.
@@ -35,7 +36,10 @@ pub fn group_norm(
     activation: Activation,
 ) -> Tensor<4> {
     let channels = x.dims()[1];
-    assert!(groups > 0 && channels % groups == 0, "group_norm: {groups} groups of {channels} channels");
+    assert!(
+        groups > 0 && channels.is_multiple_of(groups),
+        "group_norm: {groups} groups of {channels} channels"
+    );
     assert_eq!(gamma.dims(), [channels], "group_norm: gamma");
     assert_eq!(beta.dims(), [channels], "group_norm: beta");
     if glue::supported(&x) && glue::supported(&gamma) && glue::supported(&beta) {
@@ -145,7 +149,8 @@ impl Problem<'_> {
         Statistics { mean, scale: (1.0 / (squares / count + self.eps).sqrt()) as f32 }
     }
 
-    /// Slope and intercept of the normalisation of one channel: `y = slope x + intercept` before the activation.
+    /// Slope and intercept of the normalisation of one channel: `y = slope x + intercept` before the
+    /// activation.
     #[inline(always)]
     fn line(&self, statistics: Statistics, channel: usize) -> (f32, f32) {
         let slope = self.gamma[channel] * statistics.scale;

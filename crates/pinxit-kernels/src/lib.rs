@@ -1,8 +1,8 @@
 //! Fast CPU kernels and their place in Burn: the only crate of Pinxit with unsafe code.
 //!
-//! Every public function takes and gives Burn tensors. On Burn's CPU backend `Flex` in `f32` it runs a kernel of
-//! this crate; on every other device or type it composes Burn's own operations, so that the same program runs
-//! on a GPU. The kernels use AVX-512 or AVX2 where the processor has them, asked at run time.
+//! Every public function takes and gives Burn tensors. On Burn's CPU backend `Flex` in `f32` it runs a kernel
+//! of this crate; on every other device or type it composes Burn's own operations, so that the same program
+//! runs on a GPU. The kernels use AVX-512 or AVX2 where the processor has them, asked at run time.
 //!
 //! Two properties hold for every kernel, by construction and by test:
 //! - the result for an image does not depend on the other images of its batch, nor on their number;
@@ -23,6 +23,7 @@ mod simd;
 #[cfg(test)]
 mod testing;
 pub mod threads;
+mod tile;
 mod upsample;
 
 pub use adam::{AdamStep, adam, lerp};

@@ -17,7 +17,7 @@ pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tenso
     if let Some(bias) = &bias {
         assert_eq!(bias.dims(), [outputs], "linear: bias");
     }
-    if !(glue::supported(&x) && glue::supported(&weight)) {
+    if !(glue::supported(&x) && glue::supported(&weight) && bias.as_ref().is_none_or(glue::supported)) {
         return burn::tensor::module::linear(x, weight.transpose(), bias);
     }
     match bias {

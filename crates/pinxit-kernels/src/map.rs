@@ -7,9 +7,10 @@ use std::path::Path;
 
 /// A file mapped into memory for reading.
 ///
-/// Pages are read when they are first touched and dropped under memory pressure, so a data set larger than the memory
-/// is one slice. It is meant for cache files that are written once under a temporary name, renamed into place and
-/// never changed afterwards; a file that another program truncates while it is mapped ends the process.
+/// Pages are read when they are first touched and dropped under memory pressure, so a data set larger than
+/// the memory is one slice. It is meant for cache files that are written once under a temporary name, renamed
+/// into place and never changed afterwards; a file that another program truncates while it is mapped ends the
+/// process.
 #[derive(Debug)]
 pub struct MappedFile(Mmap);
 

@@ -99,4 +99,19 @@ mod tests {
     fn rows_add_up() {
         assert_eq!(sum_rows(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 2), [9.0, 12.0]);
     }
+
+    #[test]
+    fn every_level_gives_the_same_bits() {
+        let x = numbers(10_007, 1);
+        assert_eq!(sum(&x).to_bits(), fold([&x], |[x]| x).to_bits());
+    }
+
+    #[test]
+    fn the_largest_is_found_wherever_it_is() {
+        for at in [0, 1, 15, 16, 31, 32, 36] {
+            let mut x = vec![-2.0; 37];
+            x[at] = -1.0;
+            assert_eq!(largest(&x), -1.0);
+        }
+    }
 }

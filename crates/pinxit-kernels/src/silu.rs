@@ -90,4 +90,10 @@ mod tests {
             assert_close(&backward(&x, &dy), &want, 1e-6);
         }
     }
+
+    #[test]
+    fn every_level_gives_the_same_bits() {
+        let x = numbers(1003, 1);
+        assert!(forward(&x).iter().zip(&x).all(|(y, &x)| y.to_bits() == value(x).to_bits()));
+    }
 }

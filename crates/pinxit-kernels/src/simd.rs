@@ -1,9 +1,9 @@
 //! Which vector instructions this processor has, asked once at run time.
 //!
 //! A program compiled for the baseline of its architecture still runs the wide code where the processor has
-//! it. Element-wise loops are written once in plain Rust and compiled once per [`Level`] (`vectorised!`); they
-//! use no fused multiply-add, so their results are the same bits at every level. Only the tile of
-//! [`crate::gemm`] is written with intrinsics.
+//! it. Element-wise loops are written once in plain Rust and compiled once per [`Level`] (`vectorised!`);
+//! they use no fused multiply-add, so their results are the same bits at every level. Only the tile of
+//! [`crate::tile`] is written with intrinsics.
 
 use std::sync::OnceLock;
 
@@ -49,32 +49,34 @@ fn detect() -> Level {
 ///
 /// What they call must be `#[inline(always)]` to be compiled with the wide instructions too.
 macro_rules! vectorised {
-    ($($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $out:ty)? $body:block)*) => { $(
+    ($($(#[$meta:meta])* $vis:vis fn $name:ident $(<$(const $size:ident: usize),+>)? (
+        $($arg:ident: $type:ty),* $(,)?
+    ) $(-> $out:ty)? $body:block)*) => { $(
         $(#[$meta])*
-        $vis fn $name($($arg: $type),*) $(-> $out)? {
+        $vis fn $name $(<$(const $size: usize),+>)? ($($arg: $type),*) $(-> $out)? {
             #[inline(always)]
-            fn plain($($arg: $type),*) $(-> $out)? $body
+            fn plain $(<$(const $size: usize),+>)? ($($arg: $type),*) $(-> $out)? $body
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-            fn avx512($($arg: $type),*) $(-> $out)? {
-                plain($($arg),*)
+            fn avx512 $(<$(const $size: usize),+>)? ($($arg: $type),*) $(-> $out)? {
+                plain $(::<$($size),+>)? ($($arg),*)
             }
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
-            fn avx2($($arg: $type),*) $(-> $out)? {
-                plain($($arg),*)
+            fn avx2 $(<$(const $size: usize),+>)? ($($arg: $type),*) $(-> $out)? {
+                plain $(::<$($size),+>)? ($($arg),*)
             }
 
             match crate::simd::level() {
                 // SAFETY: `level` found the instructions that the function is compiled with.
                 #[cfg(target_arch = "x86_64")]
-                crate::simd::Level::Avx512 => unsafe { avx512($($arg),*) },
+                crate::simd::Level::Avx512 => unsafe { avx512 $(::<$($size),+>)? ($($arg),*) },
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
-                crate::simd::Level::Avx2 => unsafe { avx2($($arg),*) },
-                crate::simd::Level::Portable => plain($($arg),*),
+                crate::simd::Level::Avx2 => unsafe { avx2 $(::<$($size),+>)? ($($arg),*) },
+                crate::simd::Level::Portable => plain $(::<$($size),+>)? ($($arg),*),
             }
         }
     )* };

@@ -26,8 +26,8 @@ pub(crate) fn for_each(tasks: usize, worth: bool, task: impl Fn(usize) + Sync + 
     }
 }
 
-/// Calls `task(range, parts)` for consecutive parts of slices of one length, where `parts` are their elements at
-/// `range`.
+/// Calls `task(range, parts)` for consecutive parts of slices of one length, where `parts` are their elements
+/// at `range`.
 pub(crate) fn for_each_chunk<const N: usize>(
     outs: [&mut [f32]; N],
     task: impl Fn(Range<usize>, [&mut [f32]; N]) + Sync + Send,
@@ -36,8 +36,8 @@ pub(crate) fn for_each_chunk<const N: usize>(
     for_each_block(outs, [CHUNK; N], len, |i, parts| task(i * CHUNK..i * CHUNK + parts[0].len(), parts));
 }
 
-/// Calls `task(i, blocks)` with the block `i` of each slice, where a block of slice n has `sizes[n]` elements and only
-/// the last one fewer. `work` is the number of elements that all the tasks read or write.
+/// Calls `task(i, blocks)` with the block `i` of each slice, where a block of slice n has `sizes[n]` elements
+/// and only the last one fewer. `work` is the number of elements that all the tasks read or write.
 pub(crate) fn for_each_block<const N: usize>(
     outs: [&mut [f32]; N],
     sizes: [usize; N],
@@ -95,8 +95,8 @@ impl<'a> Shared<'a> {
     #[allow(clippy::mut_from_ref)]
     pub(crate) unsafe fn part(&self, range: Range<usize>) -> &mut [f32] {
         let cells = &self.0[range];
-        // SAFETY: `Cell<f32>` has the layout of `f32` and allows writes through a shared reference; the caller
-        // promises that nothing else touches these elements.
+        // SAFETY: `Cell<f32>` has the layout of `f32` and allows writes through a shared reference; the
+        // caller promises that nothing else touches these elements.
         unsafe { std::slice::from_raw_parts_mut(cells.as_ptr().cast::<f32>().cast_mut(), cells.len()) }
     }
 }

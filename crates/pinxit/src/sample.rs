@@ -2,9 +2,9 @@
 
 use burn::tensor::{Device, Tensor};
 
-use crate::data::ImageShape;
+use crate::data::{DataFacts, ImageShape};
 use crate::error::{Error, Result};
-use crate::families::{self, DataFacts, Family};
+use crate::families::{self, Family};
 use crate::model::{Generate, Model, Request};
 use crate::recipe::Recipe;
 use crate::rng::{Purpose, Rng};

@@ -96,7 +96,7 @@ pub(crate) fn finish(report: &TrainReport, reporting: &Reporting) -> Outcome {
     match report.outcome {
         train::Outcome::Finished => answer(reporting.json, report, |report| {
             format!(
-                "{GOOD}finished{GOOD:#} {}\n\n{HEAD}Next{HEAD:#}\n{}",
+                "{GOOD}finished{GOOD:#} {}\n{HEAD}Next{HEAD:#}\n{}",
                 report.summary(),
                 next(&[(format!("pinxit sample {run} --count 16 --out new"), "paint new pictures")])
             )
@@ -178,7 +178,7 @@ pub(crate) fn preflight(preflight: &Preflight) -> String {
     ];
     let rows = rows.map(|row| row.map(String::from));
     let heading = format!("{HEAD}{} on {}{HEAD:#}", preflight.family, preflight.data.source);
-    format!("{heading}\n{}", table(&rows, DIM))
+    format!("{heading}\n{}", table(&rows, DIM).trim_end())
 }
 
 /// A run that failed before its first step leaves no folder behind.

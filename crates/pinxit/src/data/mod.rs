@@ -26,8 +26,10 @@ pub(crate) mod decode;
 mod folder;
 mod idx;
 pub mod loader;
+pub(crate) mod planes;
 mod prepare;
 pub mod report;
+pub(crate) mod resize;
 mod source;
 pub mod split;
 mod survey;
@@ -148,6 +150,17 @@ impl ImageShape {
 /// Whether the last of `channels` is alpha: grey + alpha and RGBA have an even number.
 fn has_alpha(channels: usize) -> bool {
     channels.is_multiple_of(2)
+}
+
+/// What a family must know of the pictures.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct DataFacts {
+    /// Shape of the pictures after decoding.
+    pub shape: ImageShape,
+    /// Names of the classes; empty if there are none.
+    pub classes: Vec<String>,
+    /// Number of training pictures.
+    pub count: usize,
 }
 
 /// Pictures that were decoded, cropped and scaled to one shape.

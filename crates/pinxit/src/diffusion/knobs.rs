@@ -1,8 +1,7 @@
 //! The knobs that every diffusion family shares, and what they are when left open.
 
-use crate::data::ImageShape;
+use crate::data::{DataFacts, ImageShape};
 use crate::error::{Error, Result};
-use crate::families::DataFacts;
 use crate::nn::UNetConfig;
 
 crate::knobs! {
@@ -88,11 +87,11 @@ impl DiffusionKnobs {
         Ok(config)
     }
 
-    /// A learning rate that suits the width: 1e-3 up to 64 channels, then falling to DDPM's 2e-4
-    /// at 128 and more.
+    /// A learning rate that suits the width: 1e-3 up to 64 channels, a fifth of it for each doubling
+    /// down to DDPM's 2e-4 at 128.
     pub fn learning_rate(&self) -> f64 {
-        let width = self.width.unwrap_or(64).max(1) as f64;
-        (1e-3 * (64.0 / width).powf(2.32)).clamp(2e-4, 1e-3)
+        let doublings = (self.width.unwrap_or(64) as f64 / 64.0).log2();
+        (1e-3 * 5f64.powf(-doublings)).clamp(2e-4, 1e-3)
     }
 }
 

@@ -11,10 +11,11 @@ use super::objective::{Objective, TrainingLevels};
 use super::precond::Preconditioning;
 use super::sampling::SampleKnobs;
 use crate::checkpoint::Snapshot;
+use crate::data::DataFacts;
 use crate::error::Result;
-use crate::families::{Cost, DataFacts};
 use crate::knobs;
 use crate::model::{Learner, Model};
+use crate::nn::Cost;
 use crate::nn::{Ema, Init, UNet2d, UNetConfig};
 use crate::recipe::Recipe;
 

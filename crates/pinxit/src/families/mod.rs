@@ -10,22 +10,12 @@ pub mod flow;
 use burn::tensor::Device;
 
 use crate::checkpoint::Snapshot;
-use crate::data::ImageShape;
+use crate::data::DataFacts;
 use crate::error::{Error, Result};
 use crate::knobs::Knob;
 use crate::model::{Learner, Model};
+use crate::nn::Cost;
 use crate::recipe::{self, Recipe};
-
-/// What training one picture costs, for the estimates before a run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
-pub struct Cost {
-    /// Trainable values.
-    pub parameters: u64,
-    /// Multiply-adds of one forward pass for one picture.
-    pub forward_macs: u64,
-    /// Bytes that the forward pass of one picture keeps for the backward pass.
-    pub activation_bytes: u64,
-}
 
 /// A kind of generator: how it is called, set, trained and loaded.
 pub struct Family {
@@ -48,17 +38,6 @@ pub struct Family {
     pub learner: fn(&Recipe, &DataFacts, &Device) -> Result<Box<dyn Learner>>,
     /// The trained model in a checkpoint of a resolved recipe.
     pub model: fn(&Recipe, &DataFacts, &Snapshot, &Device) -> Result<Box<dyn Model>>,
-}
-
-/// What a family must know of the pictures.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct DataFacts {
-    /// Shape of the pictures after decoding.
-    pub shape: ImageShape,
-    /// Names of the classes; empty if there are none.
-    pub classes: Vec<String>,
-    /// Number of training pictures.
-    pub count: usize,
 }
 
 /// Every family.

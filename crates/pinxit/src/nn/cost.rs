@@ -1,6 +1,15 @@
 //! Counting what a network costs, layer by layer.
 
-use crate::families::Cost;
+/// What training one picture costs, for the estimates before a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
+pub struct Cost {
+    /// Trainable values.
+    pub parameters: u64,
+    /// Multiply-adds of one forward pass for one picture.
+    pub forward_macs: u64,
+    /// Bytes that the forward pass of one picture keeps for the backward pass.
+    pub activation_bytes: u64,
+}
 
 /// Adds up the cost of layers for one picture.
 ///

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::Tally;
+use super::cost::Cost;
 use crate::error::{Error, Result};
-use crate::families::Cost;
 
 /// Kind of a level on the way down, by diffusers' names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -103,7 +103,7 @@ pub(super) fn draw(curve: &Curve<'_>) -> Option<String> {
             y(tick),
             LEFT - 8.0,
             y(tick) + 4.0,
-            number(tick)
+            label(tick)
         );
     }
     for tick in round_steps(0.0, last_step) {
@@ -111,7 +111,7 @@ pub(super) fn draw(curve: &Curve<'_>) -> Option<String> {
             "<text class=\"x\" x=\"{:.1}\" y=\"{}\">{}</text>",
             x(tick),
             HEIGHT - BOTTOM + 18.0,
-            number(tick)
+            label(tick)
         );
     }
     for mark in curve.marks {
@@ -136,6 +136,15 @@ pub(super) fn draw(curve: &Curve<'_>) -> Option<String> {
     svg +=
         &format!("<text class=\"x\" x=\"{}\" y=\"{}\">step</text></svg>", WIDTH - RIGHT - 10.0, HEIGHT - 4.0);
     Some(svg)
+}
+
+/// A round number, without zeros that say nothing.
+fn label(tick: f64) -> String {
+    let text = number(tick);
+    match text.contains('.') && !text.contains('e') {
+        true => text.trim_end_matches('0').trim_end_matches('.').into(),
+        false => text.replace(".0e", "e"),
+    }
 }
 
 /// Neighbouring points averaged so that at most [`POINTS`] are left. Points after a rollback are
@@ -186,8 +195,9 @@ mod tests {
         assert_eq!(round_steps(-1.0, 1.0), [-1.0, -0.5, 0.0, 0.5, 1.0]);
         let axis = Axis::of(&[0.01, 1.0]);
         assert!(axis.is_log);
-        let ticks: Vec<String> = axis.ticks().into_iter().map(number).collect();
-        assert_eq!(ticks, ["0.0100", "0.0200", "0.0500", "0.100", "0.200", "0.500", "1.00"]);
+        let ticks: Vec<String> = axis.ticks().into_iter().map(label).collect();
+        assert_eq!(ticks, ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1"]);
+        assert_eq!([0.0, 20.0, 1500.0, 2e-4].map(label), ["0", "20", "1,500", "2e-4"]);
     }
 
     #[test]

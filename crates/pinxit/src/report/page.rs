@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::families;
 
 /// Pairs of sample and nearest real picture on the page.
-const PAIRS: usize = 18;
+const PAIRS: usize = 20;
 /// Pictures with a shorter side are magnified pixel by pixel.
 const SHARP_BELOW: usize = 96;
 
@@ -118,7 +118,7 @@ fn over_time(story: &Story<'_>) -> String {
         .map(|(step, png)| {
             let step = count((*step).into());
             format!(
-                "<img class=\"{class}\" data-step=\"{step}\" alt=\"step {step}\" title=\"step {step}\" src=\"{}\">",
+                "<img data-step=\"{step}\" alt=\"step {step}\" title=\"step {step}\" src=\"{}\">",
                 png_uri(png)
             )
         })
@@ -161,8 +161,8 @@ fn pair(sample: &Sample) -> Result<String> {
     let asked = sample.class.as_ref().map_or_else(String::new, |class| format!(" · {}", escape(class)));
     Ok(format!(
         "<div class=\"card pair\"><div class=\"two\">\
-         <div><img class=\"{class}\" alt=\"sample\" src=\"{}\"><span>painted · seed {}{asked}</span></div>\
-         <div><img class=\"{class}\" alt=\"nearest real picture\" src=\"{}\"><span>real · {}</span></div></div>\
+         <div><img class=\"{class}\" alt=\"sample\" src=\"{}\"><span>painted<br>seed {}{asked}</span></div>\
+         <div><img class=\"{class}\" alt=\"nearest real picture\" src=\"{}\"><span>real<br>{}</span></div></div>\
          <p>{} levels apart</p></div>",
         picture_uri(&sample.picture)?,
         sample.seed,

@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::image_io::{self, Overwrite};
 use crate::model::{Learner, Losses, Request, Step};
 use crate::run::{Event, Measures, Record, Run};
+use crate::tensorboard::EventFile;
 use crate::watch::Watch;
 
 use health::Health;
@@ -116,6 +117,8 @@ struct Session<'a> {
     /// Steps done.
     step: u32,
     meter: Meter,
+    /// Event files for TensorBoard, if the recipe asks for them.
+    tensorboard: Option<EventFile>,
 }
 
 impl<'a> Session<'a> {
@@ -129,8 +132,20 @@ impl<'a> Session<'a> {
         let learner = prepared.learner(device)?;
         let meter = Meter::new(0.0);
         let health = Health::default();
-        let mut session =
-            Self { run, device, watch, prepared, learner, health, backoff: 1.0, rescues: 0, step: 0, meter };
+        let (backoff, rescues, step, tensorboard) = (1.0, 0, 0, None);
+        let mut session = Self {
+            run,
+            device,
+            watch,
+            prepared,
+            learner,
+            health,
+            backoff,
+            rescues,
+            step,
+            meter,
+            tensorboard,
+        };
         if let Some((step, snapshot)) = run.read_checkpoint(None)? {
             session.restore(step, &snapshot)?;
         }
@@ -140,6 +155,9 @@ impl<'a> Session<'a> {
             Record::Event(_) => None,
         });
         session.meter = Meter::new(before.unwrap_or(0.0));
+        if session.prepared.recipe.train.tensorboard {
+            session.tensorboard = Some(EventFile::create(&run.folder().join("tensorboard"), session.step)?);
+        }
         if session.step > 0 {
             session.tell("resume", format!("going on from step {}", session.step))?;
         }
@@ -190,7 +208,9 @@ impl<'a> Session<'a> {
         self.meter.add(&losses, batch.len());
         self.watch.step(&self.meter.report(self.step, self.steps(), &losses));
         if self.is_due(Some(log_every)) {
-            self.run.record(&Record::Measures(self.meter.measures(self.step, step.rate)))?;
+            let record = Record::Measures(self.meter.measures(self.step, step.rate));
+            self.run.record(&record)?;
+            self.tensorboard.as_mut().map_or(Ok(()), |events| events.record(&record))?;
         }
         if self.is_due(sample_every) {
             self.paint_sheet()?;
@@ -273,6 +293,9 @@ impl<'a> Session<'a> {
         let path = self.run.sheet_path(self.step);
         let sheet = image_io::grid(&image_io::pictures(images)?, columns, 1);
         image_io::save_png(&path, &sheet, &[], Overwrite::Allow)?;
+        if let Some(events) = &mut self.tensorboard {
+            events.picture(self.step, "samples", &sheet)?;
+        }
         self.watch.sheet(self.step, &path);
         Ok(())
     }
@@ -287,7 +310,10 @@ impl<'a> Session<'a> {
             ("recipe".into(), self.prepared.recipe.to_toml()?),
             ("facts".into(), json(serde_json::to_string(&self.prepared.facts))?),
             ("data".into(), self.prepared.fingerprint.clone()),
-            ("health".into(), json(serde_json::to_string(&self.health))?),
+            (
+                "health".into(),
+                toml::to_string(&self.health).map_err(|e| Error::checkpoint(&path, e.to_string()))?,
+            ),
             ("backoff".into(), self.backoff.to_string()),
             ("rescues".into(), self.rescues.to_string()),
             ("pinxit".into(), env!("CARGO_PKG_VERSION").into()),
@@ -309,8 +335,7 @@ impl<'a> Session<'a> {
                 ),
             ));
         }
-        self.health =
-            serde_json::from_str(snapshot.note("health", &path)?).map_err(|_| unreadable("health"))?;
+        self.health = toml::from_str(snapshot.note("health", &path)?).map_err(|_| unreadable("health"))?;
         self.backoff = snapshot.note("backoff", &path)?.parse().map_err(|_| unreadable("backoff"))?;
         self.rescues = snapshot.note("rescues", &path)?.parse().map_err(|_| unreadable("rescues"))?;
         self.learner.load(snapshot).map_err(|e| match e {

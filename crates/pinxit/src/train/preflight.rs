@@ -6,11 +6,12 @@ use std::time::Instant;
 use burn::tensor::Device;
 
 use crate::data::split::{self, Split};
-use crate::data::{self, Dataset, Loader, ScanReport};
+use crate::data::{self, DataFacts, Dataset, Loader, ScanReport};
 use crate::error::{Error, Result};
-use crate::families::{self, Cost, DataFacts, Family};
+use crate::families::{self, Family};
 use crate::machine::{self, Machine};
 use crate::model::{Learner, Step};
+use crate::nn::Cost;
 use crate::recipe::Recipe;
 use crate::watch::Watch;
 

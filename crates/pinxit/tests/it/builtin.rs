@@ -206,7 +206,7 @@ fn what_cannot_be_opened_says_what_to_do() {
         Err(error) => error.to_string(),
     };
     assert!(message("digit", &DataRecipe::default()).contains("builtin:digits"));
-    assert!(message("digits", &recipe(Some([0, 8]), None)).contains("0x8"));
+    assert!(message("digits", &recipe(Some([0, 8]), None)).contains("[0, 8]"));
     assert!(message("sprites", &DataRecipe { count: 0, ..DataRecipe::default() }).contains("data.count"));
-    assert!(message("digits", &recipe(None, Some(5))).contains("5 is not one of"));
+    assert!(message("digits", &recipe(None, Some(5))).contains("data.channels = 5"));
 }

@@ -23,9 +23,11 @@ fn recipe(family: &Family) -> Recipe {
     recipe.train.checkpoint_every = Some(2);
     recipe.train.sample_every = Some(STEPS);
     recipe.train.log_every = 1;
-    for (table, knobs, key, value) in
-        [("sample", family.sample_knobs, "steps", "3"), ("model", family.model_knobs, "dropout", "0.1")]
-    {
+    for (table, knobs, key, value) in [
+        ("sample", family.sample_knobs, "steps", "3"),
+        ("model", family.model_knobs, "dropout", "0.1"),
+        ("model", family.model_knobs, "width", "16"),
+    ] {
         if knobs.iter().any(|knob| knob.name == key) {
             recipe.set(&format!("{table}.{key}"), value).unwrap();
         }

@@ -2,8 +2,8 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use pinxit::checkpoint::Snapshot;
-use pinxit::data::{Batch, ImageShape};
-use pinxit::families::{DataFacts, FAMILIES, Family, find};
+use pinxit::data::{Batch, DataFacts, ImageShape};
+use pinxit::families::{FAMILIES, Family, find};
 use pinxit::model::{Learner, Model, Request, Step};
 use pinxit::recipe::Recipe;
 use pinxit::rng::{Purpose, Rng};

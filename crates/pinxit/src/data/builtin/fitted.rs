@@ -5,7 +5,6 @@ use sha2::{Digest, Sha256};
 use super::Pictures;
 use crate::data::planes::Planes;
 use crate::data::{Dataset, ImageShape, resize};
-use crate::error::{Error, Result};
 use crate::recipe::{DataRecipe, Fit};
 
 /// [`Pictures`] as a [`Dataset`]: scaled, converted and drawn when read, nothing kept.
@@ -20,22 +19,12 @@ pub(super) struct Fitted {
 
 impl Fitted {
     /// `pictures` of the shape `native`, brought to the recipe's size and channels.
-    pub(super) fn new(pictures: Box<dyn Pictures>, native: ImageShape, recipe: &DataRecipe) -> Result<Self> {
+    pub(super) fn new(pictures: Box<dyn Pictures>, native: ImageShape, recipe: &DataRecipe) -> Self {
         let [height, width] = recipe.size.unwrap_or([native.height, native.width]);
         let channels = recipe.channels.unwrap_or(native.channels);
-        if !(1..=4096).contains(&height) || !(1..=4096).contains(&width) {
-            return Err(Error::config(format!(
-                "data.size: {height}x{width} can't be made; height and width go from 1 to 4096"
-            )));
-        }
-        if !(1..=4).contains(&channels) {
-            return Err(Error::config(format!(
-                "data.channels: {channels} is not one of 1 (grey), 2 (grey + alpha), 3 (RGB), 4 (RGBA)"
-            )));
-        }
         let classes = if recipe.labels { pictures.classes() } else { Vec::new() };
         let shape = ImageShape { channels, height, width };
-        Ok(Self { pictures, native, shape, fit: recipe.fit, background: recipe.background, classes })
+        Self { pictures, native, shape, fit: recipe.fit, background: recipe.background, classes }
     }
 
     /// A native picture in the wanted channels and size, planar.

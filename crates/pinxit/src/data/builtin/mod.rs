@@ -7,7 +7,7 @@ mod fitted;
 mod glyphs;
 pub mod sprites;
 
-use crate::data::{Dataset, ImageShape};
+use crate::data::{Dataset, ImageShape, prepare};
 use crate::error::{Error, Result};
 use crate::recipe::DataRecipe;
 
@@ -44,8 +44,9 @@ pub fn open(name: &str, recipe: &DataRecipe) -> Result<Box<dyn Dataset>> {
             names.join(", ")
         )));
     };
+    prepare::check(recipe)?;
     let pictures = (builtin.make)(recipe)?;
-    Ok(Box::new(Fitted::new(pictures, builtin.shape, recipe)?))
+    Ok(Box::new(Fitted::new(pictures, builtin.shape, recipe)))
 }
 
 /// The number of pictures to make of an endless set.

@@ -9,8 +9,6 @@ use std::io::Read;
 use std::path::Path;
 
 pub mod builtin;
-pub(crate) mod planes;
-pub(crate) mod resize;
 
 use burn::tensor::Tensor;
 

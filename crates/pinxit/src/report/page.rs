@@ -86,7 +86,7 @@ fn figures(story: &Story<'_>) -> String {
 
 /// How `<img>` should treat pictures of this shape.
 fn class(shape: ImageShape) -> &'static str {
-    match (shape.height.min(shape.width) < SHARP_BELOW, shape.channels % 2 == 0) {
+    match (shape.height.min(shape.width) < SHARP_BELOW, shape.channels.is_multiple_of(2)) {
         (true, true) => "sharp alpha",
         (true, false) => "sharp",
         (false, true) => "alpha",

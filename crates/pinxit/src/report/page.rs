@@ -97,14 +97,25 @@ fn class(shape: ImageShape) -> &'static str {
 fn hero(gallery: &Gallery) -> Result<String> {
     let Some(first) = gallery.samples.first() else { return Ok(String::new()) };
     let by_class = if first.class.is_some() { ", one column a class" } else { "" };
+    let class = class(first.picture.shape);
+    let one = |sample: &Sample| {
+        let caption = caption(sample);
+        let uri = picture_uri(&sample.picture)?;
+        Ok(format!("<img class=\"{class}\" alt=\"{caption}\" title=\"{caption}\" src=\"{uri}\">"))
+    };
     Ok(format!(
         "<section><h2>What it paints</h2><p class=\"soft\">Seeds 0 to {}{by_class}; none is chosen by hand.</p>\
-         <div class=\"card hero\"><img class=\"{}\" alt=\"{} samples\" src=\"{}\"></div></section>",
+         <div class=\"card hero\" style=\"grid-template-columns:repeat({},1fr)\">{}</div></section>",
         gallery.samples.len() - 1,
-        class(first.picture.shape),
-        gallery.samples.len(),
-        picture_uri(&gallery.sheet())?,
+        gallery.columns,
+        gallery.samples.iter().map(one).collect::<Result<String>>()?,
     ))
+}
+
+/// What a sample was asked to be.
+fn caption(sample: &Sample) -> String {
+    let asked = sample.class.as_ref().map_or_else(String::new, |class| format!(" · {}", escape(class)));
+    format!("seed {}{asked}", sample.seed)
 }
 
 fn over_time(story: &Story<'_>) -> String {
@@ -158,14 +169,13 @@ fn pairs(gallery: &Gallery) -> Result<String> {
 
 fn pair(sample: &Sample) -> Result<String> {
     let class = class(sample.picture.shape);
-    let asked = sample.class.as_ref().map_or_else(String::new, |class| format!(" · {}", escape(class)));
     Ok(format!(
         "<div class=\"card pair\"><div class=\"two\">\
-         <div><img class=\"{class}\" alt=\"sample\" src=\"{}\"><span>painted<br>seed {}{asked}</span></div>\
+         <div><img class=\"{class}\" alt=\"sample\" src=\"{}\"><span>painted<br>{}</span></div>\
          <div><img class=\"{class}\" alt=\"nearest real picture\" src=\"{}\"><span>real<br>{}</span></div></div>\
          <p>{} levels apart</p></div>",
         picture_uri(&sample.picture)?,
-        sample.seed,
+        caption(sample),
         picture_uri(&sample.nearest.picture)?,
         escape(&sample.nearest.name),
         number(sample.nearest.distance),

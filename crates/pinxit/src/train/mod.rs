@@ -27,6 +27,8 @@ use health::Health;
 pub use preflight::Preflight;
 use preflight::Prepared;
 
+/// Rows of a sample sheet.
+pub const SHEET_ROWS: usize = 4;
 /// How often a broken run is rescued before it is given up.
 const RESCUES: u32 = 5;
 /// Factor on the learning rate after each rescue.
@@ -270,14 +272,13 @@ impl<'a> Session<'a> {
 
     /// Pictures of fixed seeds, one column a class, so that progress can be seen at a glance.
     fn paint_sheet(&mut self) -> Result<()> {
-        const ROWS: usize = 4;
         let model = self.learner.model();
         let Some(generator) = model.generate() else { return Ok(()) };
         let columns = match model.classes().len() {
             0 => 8,
             classes => classes.min(10),
         };
-        let count = ROWS * columns;
+        let count = SHEET_ROWS * columns;
         let classes = if model.classes().is_empty() {
             vec![]
         } else {

@@ -54,6 +54,15 @@ pub(crate) fn plural(n: usize, noun: &str) -> String {
     format!("{} {noun}{ending}", count(n as u64))
 }
 
+/// A speed, to three digits at most.
+pub(crate) fn rate(per_second: f64) -> String {
+    match per_second {
+        slow if slow < 10.0 => format!("{slow:.2}"),
+        medium if medium < 100.0 => format!("{medium:.1}"),
+        fast => count(fast.round() as u64),
+    }
+}
+
 /// `64x48 RGB`, height first.
 pub(crate) fn shape(shape: ImageShape) -> String {
     let channels = match shape.channels {
@@ -86,6 +95,7 @@ mod tests {
         assert_eq!([35.2, 725.0, 12_000.0].map(clock), ["0:35", "12:05", "3:20:00"]);
         assert_eq!(plural(1, "class"), "1 class");
         assert_eq!(plural(10, "class"), "10 classes");
+        assert_eq!([0.5, 37.28, 1234.5].map(rate), ["0.50", "37.3", "1,235"]);
         assert_eq!(bytes(3 << 30), "3.0 GiB");
         assert_eq!([0.12345, 1234.56, 1.5e-7].map(measure), ["0.1235", "1234.6", "1.50e-7"]);
     }

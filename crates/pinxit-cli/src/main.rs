@@ -7,6 +7,7 @@ mod commands;
 mod failure;
 mod format;
 mod options;
+mod preview;
 mod progress;
 mod settings;
 mod stop;

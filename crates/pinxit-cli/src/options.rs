@@ -107,7 +107,7 @@ pub(crate) struct Train {
     #[command(flatten)]
     pub(crate) settings: Settings,
     /// Go on with this run, to the bit as if it had not been stopped.
-    #[arg(long, value_name = "RUN", value_hint = ValueHint::DirPath, conflicts_with_all = ["NewRun", "Settings"])]
+    #[arg(long, value_name = "RUN", value_hint = ValueHint::DirPath, conflicts_with_all = ["NewRun", "Settings", "DataSettings", "ShapeSettings"])]
     pub(crate) resume: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) reporting: Reporting,

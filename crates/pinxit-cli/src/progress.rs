@@ -10,10 +10,13 @@ use pinxit::watch::Watch;
 
 use crate::format;
 use crate::terminal::{self, DIM, WARN};
-use crate::{commands, stop};
+use crate::{commands, preview, stop};
 
 /// Time between two lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// Seconds after which the time left is worth telling.
+const STEADY: f64 = 5.0;
 
 /// Shows long work, and stops it at Ctrl-C.
 pub(crate) struct Progress {
@@ -123,15 +126,15 @@ impl TrainWatch for Progress {
 
     fn step(&mut self, report: &StepReport<'_>) {
         let details = || {
+            // The first steps say little about the rest.
+            let left = match report.seconds {
+                0.0..STEADY => String::new(),
+                _ => format!("{} left", format::clock(report.seconds_left)),
+            };
             let losses = report.losses.0.iter().take(2);
             let losses: Vec<_> =
                 losses.map(|(name, value)| format!("{name} {}", format::measure(*value))).collect();
-            format!(
-                "{}  {} pictures/s  {} left",
-                losses.join("  "),
-                format::measure(report.images_per_second),
-                format::clock(report.seconds_left)
-            )
+            format!("{}  {} pictures/s  {left}", losses.join("  "), format::rate(report.images_per_second),)
         };
         self.update("step", report.step.into(), report.steps.into(), details);
     }
@@ -142,6 +145,13 @@ impl TrainWatch for Progress {
     }
 
     fn sheet(&mut self, step: u32, path: &Path) {
-        self.line(&format!("{DIM}step {}: {}{DIM:#}", format::count(step.into()), path.display()));
+        let step = format::count(step.into());
+        match &self.show {
+            Show::Bar(_) if terminal::has_colour() => {
+                let row = preview::first_row(path).unwrap_or_default();
+                self.line(&format!("  {DIM}step {step}{DIM:#}\n{row}"));
+            }
+            _ => self.line(&format!("step {step}: {}", path.display())),
+        }
     }
 }

@@ -126,10 +126,9 @@ mod tests {
     use crate::options::{Command, Options};
 
     fn recipe_of(line: &str) -> Outcome<Recipe> {
-        match Options::try_parse_from(line.split_whitespace()).unwrap().command {
-            Command::Train(options) => train_recipe(&options),
-            other => panic!("{other:?}"),
-        }
+        let options = Options::try_parse_from(line.split_whitespace()).unwrap();
+        let Command::Train(options) = options.command else { unreachable!("{line}") };
+        train_recipe(&options)
     }
 
     #[test]

@@ -72,10 +72,10 @@ pub fn load(name: &str) -> Result<Recipe> {
     }
     let path = Path::new(name);
     if !path.exists() {
-        let names: Vec<_> = BUILTIN_RECIPES.iter().map(|recipe| recipe.name).collect();
+        let names: Vec<String> = BUILTIN_RECIPES.iter().map(|recipe| recipe.name.into()).collect();
         return Err(Error::config(format!(
-            "there is no recipe file \"{name}\" and no shipped recipe of that name; shipped are: {}",
-            names.join(", ")
+            "there is no recipe file \"{name}\" and no shipped recipe of that name; {}",
+            nearest(name, &names)
         )));
     }
     let text = std::fs::read_to_string(path).map_err(Error::io(path, "reading the recipe"))?;
@@ -183,7 +183,7 @@ pub fn value(text: &str) -> toml::Value {
 }
 
 /// "did you mean ...?" with the known names nearest to `name`.
-fn nearest(name: &str, known: &[String]) -> String {
+pub(crate) fn nearest(name: &str, known: &[String]) -> String {
     let mut ranked: Vec<(f64, &String)> =
         known.iter().map(|candidate| (strsim::jaro_winkler(name, candidate), candidate)).collect();
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0));

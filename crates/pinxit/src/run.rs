@@ -5,7 +5,9 @@
 //! runs/NAME/metrics.jsonl                 one JSON object a line: measures of steps, and events
 //! runs/NAME/checkpoints/STEP.safetensors  everything needed to go on, or to sample
 //! runs/NAME/samples/STEP.png              pictures of fixed seeds
+//! runs/NAME/gallery.png                   pictures of the finished model
 //! runs/NAME/report.html                   all of it on one page
+//! runs/NAME/tensorboard/                  event files, if the recipe asks for them
 //! runs/NAME/lock                          held while a process trains the run
 //! ```
 

@@ -29,15 +29,13 @@ impl EventFile {
     /// If the file can't be written.
     pub fn create(folder: &Path, step: u32) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(Error::io(folder, "making the folder"))?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         // TensorBoard reads files in the order of their names.
-        let name = format!("events.out.tfevents.{:010}.{:09}.pinxit", now.as_secs(), now.subsec_nanos());
+        let name = format!("events.out.tfevents.{:020.9}.pinxit", now());
         let path = folder.join(name);
         let file = File::create_new(&path).map_err(Error::io(&path, "making the event file"))?;
         let mut events = Self { path, file };
-        events.write(&event(0, |event| event.bytes(FILE_VERSION, b"brain.Event:2")))?;
-        let start = message(|log| log.integer(SESSION_STATUS, SESSION_START));
-        events.write(&event(step, |event| event.bytes(SESSION_LOG, &start)))?;
+        events.write(&version(now()))?;
+        events.write(&start(now(), step))?;
         Ok(events)
     }
 
@@ -49,12 +47,7 @@ impl EventFile {
         let Record::Measures(measures) = record else { return Ok(()) };
         let named = measures.values.iter().map(|(name, value)| (name.as_str(), *value));
         let speed = [("images_per_second", measures.images_per_second), ("rate", measures.rate)];
-        let summary = message(|summary| {
-            for (name, value) in named.chain(speed) {
-                summary.bytes(SUMMARY_VALUE, &scalar(name, value));
-            }
-        });
-        self.write(&event(measures.step, |event| event.bytes(SUMMARY, &summary)))
+        self.write(&scalars(now(), measures.step, named.chain(speed)))
     }
 
     /// Adds a picture under `tag`.
@@ -72,7 +65,7 @@ impl EventFile {
             value.bytes(VALUE_TAG, tag.as_bytes());
             value.bytes(VALUE_IMAGE, &image);
         });
-        self.write(&event(step, |event| event.bytes(SUMMARY, &field(SUMMARY_VALUE, &value))))
+        self.write(&event(now(), step, |event| event.bytes(SUMMARY, &field(SUMMARY_VALUE, &value))))
     }
 
     fn write(&mut self, event: &[u8]) -> Result<()> {
@@ -93,20 +86,39 @@ const VALUE_TAG: u64 = 1;
 const VALUE_SIMPLE: u64 = 2;
 const VALUE_IMAGE: u64 = 4;
 
-fn event(step: u32, fill: impl FnOnce(&mut Message)) -> Vec<u8> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+/// Seconds since 1970.
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+fn event(time: f64, step: u32, fill: impl FnOnce(&mut Message)) -> Vec<u8> {
     message(|event| {
-        event.double(WALL_TIME, now.as_secs_f64());
+        event.double(WALL_TIME, time);
         event.integer(STEP, step.into());
         fill(event);
     })
 }
 
-fn scalar(tag: &str, value: f64) -> Vec<u8> {
-    message(|message| {
-        message.bytes(VALUE_TAG, tag.as_bytes());
-        message.float(VALUE_SIMPLE, value as f32);
-    })
+fn version(time: f64) -> Vec<u8> {
+    event(time, 0, |event| event.bytes(FILE_VERSION, b"brain.Event:2"))
+}
+
+fn start(time: f64, step: u32) -> Vec<u8> {
+    let log = message(|log| log.integer(SESSION_STATUS, SESSION_START));
+    event(time, step, |event| event.bytes(SESSION_LOG, &log))
+}
+
+fn scalars<'a>(time: f64, step: u32, values: impl Iterator<Item = (&'a str, f64)>) -> Vec<u8> {
+    let summary = message(|summary| {
+        for (tag, value) in values {
+            let value = message(|message| {
+                message.bytes(VALUE_TAG, tag.as_bytes());
+                message.float(VALUE_SIMPLE, value as f32);
+            });
+            summary.bytes(SUMMARY_VALUE, &value);
+        }
+    });
+    event(time, step, |event| event.bytes(SUMMARY, &summary))
 }
 
 /// A protocol buffers message in the making.
@@ -136,9 +148,12 @@ impl Message {
         self.0.push(value as u8);
     }
 
+    /// 0 is the default, which version 3 leaves out.
     fn integer(&mut self, field: u64, value: u64) {
-        self.key(field, 0);
-        self.varint(value);
+        if value > 0 {
+            self.key(field, 0);
+            self.varint(value);
+        }
     }
 
     fn double(&mut self, field: u64, value: f64) {
@@ -218,5 +233,16 @@ mod tests {
         assert_eq!(message(|m| m.integer(1, 150)), [0x08, 0x96, 0x01]);
         let text = message(|m| m.bytes(2, b"testing"));
         assert_eq!(text, [0x12, 0x07, 0x74, 0x65, 0x73, 0x74, 0x69, 0x6e, 0x67]);
+    }
+
+    /// Oracle: `oracle/event_file.py`, which has TensorBoard write these events.
+    #[test]
+    fn the_bytes_are_those_that_tensorboard_writes() {
+        let golden =
+            include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../oracle/golden/event_file.bin"));
+        let time = 1234.5;
+        let values = [("loss", 0.25), ("rate", 1.0)].into_iter();
+        let events = [version(time), start(time, 300), scalars(time, 70_000, values)];
+        assert_eq!(events.map(|event| record(&event)).concat(), golden);
     }
 }

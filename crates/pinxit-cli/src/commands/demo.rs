@@ -14,10 +14,11 @@ const RECIPE: &str = "demo";
 const GALLERY_ROWS: usize = 10;
 
 pub(crate) fn run(options: &Demo) -> Outcome {
+    let device = settings::device(&options.working)?;
     let recipe = recipe::load(RECIPE)?;
     let folder = options.out.clone().unwrap_or_else(|| settings::free_folder(RECIPE));
     let start = Start::New(Run::create(&folder, &recipe)?);
-    let report = work(&start, GALLERY_ROWS, &options.working)?;
+    let report = work(&start, GALLERY_ROWS, &device, options.working.quiet)?;
     if report.outcome != train::Outcome::Finished {
         return finish(&report, &options.reporting);
     }

@@ -159,7 +159,7 @@ fn show(report: &SampleReport, out: Option<&Path>) -> String {
             "{} in {} ({} a second)",
             format::plural(count, "picture"),
             format::clock(report.seconds),
-            format::measure(rate)
+            format::rate(rate)
         ),
     ]];
     rows.extend(out.map(|out| ["folder".into(), out.display().to_string()]));

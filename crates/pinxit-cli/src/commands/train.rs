@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::failure::{Failure, Outcome};
 use crate::format;
-use crate::options::{Reporting, Train, Working};
+use crate::options::{Reporting, Train};
 use crate::progress::Progress;
 use crate::terminal::{DIM, GOOD, HEAD, NAME, WARN, answer, table};
 use crate::{settings, stop};
@@ -24,6 +24,7 @@ use crate::{settings, stop};
 const GALLERY_ROWS: usize = 4;
 
 pub(crate) fn run(options: &Train) -> Outcome {
+    let device = settings::device(&options.working)?;
     let start = match &options.resume {
         Some(folder) => Start::Resumed(settings::find_run(folder)?),
         None => {
@@ -33,7 +34,7 @@ pub(crate) fn run(options: &Train) -> Outcome {
             Start::New(Run::create(&folder, &recipe)?)
         }
     };
-    let report = work(&start, GALLERY_ROWS, &options.working)?;
+    let report = work(&start, GALLERY_ROWS, &device, options.working.quiet)?;
     finish(&report, &options.reporting)
 }
 
@@ -58,18 +59,17 @@ pub(crate) struct TrainReport {
 }
 
 /// Trains to the end or to Ctrl-C and writes what there is to show.
-pub(crate) fn work(start: &Start, gallery_rows: usize, working: &Working) -> Outcome<TrainReport> {
+pub(crate) fn work(start: &Start, gallery_rows: usize, device: &Device, quiet: bool) -> Outcome<TrainReport> {
     let (Start::New(run) | Start::Resumed(run)) = start;
-    let device = settings::device(working)?;
     stop::listen("the run is saved after this step")?;
-    let mut progress = Progress::new(working.quiet);
+    let mut progress = Progress::new(quiet);
     progress.line(&format!("{DIM}run {}; Ctrl-C saves and stops{DIM:#}", run.folder().display()));
-    let outcome = train::train(run, &device, &mut progress).map_err(|error| {
+    let outcome = train::train(run, device, &mut progress).map_err(|error| {
         discard_unbegun(start);
         explain(error, start)
     })?;
     let gallery = match outcome {
-        train::Outcome::Finished => paint_gallery(run, gallery_rows, &device, &mut progress)?,
+        train::Outcome::Finished => paint_gallery(run, gallery_rows, device, &mut progress)?,
         train::Outcome::Stopped { .. } => None,
     };
     let gallery_path = gallery.as_ref().map(|gallery| save_gallery(run, gallery)).transpose()?;
@@ -96,7 +96,7 @@ pub(crate) fn finish(report: &TrainReport, reporting: &Reporting) -> Outcome {
     match report.outcome {
         train::Outcome::Finished => answer(reporting.json, report, |report| {
             format!(
-                "{GOOD}finished{GOOD:#} {}\n\n{HEAD}Next{HEAD:#}\n{}",
+                "{GOOD}finished{GOOD:#} {}\n{HEAD}Next{HEAD:#}\n{}",
                 report.summary(),
                 next(&[(format!("pinxit sample {run} --count 16 --out new"), "paint new pictures")])
             )
@@ -178,7 +178,7 @@ pub(crate) fn preflight(preflight: &Preflight) -> String {
     ];
     let rows = rows.map(|row| row.map(String::from));
     let heading = format!("{HEAD}{} on {}{HEAD:#}", preflight.family, preflight.data.source);
-    format!("{heading}\n{}", table(&rows, DIM))
+    format!("{heading}\n{}", table(&rows, DIM).trim_end())
 }
 
 /// A run that failed before its first step leaves no folder behind.

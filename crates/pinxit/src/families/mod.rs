@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::knobs::Knob;
 use crate::model::{Learner, Model};
 pub use crate::nn::Cost;
-use crate::recipe::Recipe;
+use crate::recipe::{self, Recipe};
 
 /// A kind of generator: how it is called, set, trained and loaded.
 pub struct Family {
@@ -46,10 +46,10 @@ pub static FAMILIES: &[&Family] = &[&flow::FAMILY, &edm::FAMILY, &ddpm::FAMILY];
 /// The family called `name`.
 ///
 /// # Errors
-/// [`Error::Config`] with the names that exist.
+/// [`Error::Config`] with the names that are nearest.
 pub fn find(name: &str) -> Result<&'static Family> {
     FAMILIES.iter().copied().find(|family| family.name == name).ok_or_else(|| {
-        let names: Vec<_> = FAMILIES.iter().map(|family| family.name).collect();
-        Error::config(format!("there is no family \"{name}\"; the families are: {}", names.join(", ")))
+        let names: Vec<String> = FAMILIES.iter().map(|family| family.name.into()).collect();
+        Error::config(format!("there is no family \"{name}\"; {}", recipe::nearest(name, &names)))
     })
 }

@@ -26,9 +26,9 @@ pub struct Gallery {
     pub samples: Vec<Sample>,
     /// Samples a row; with classes, each column is a class.
     pub columns: usize,
-    /// Distance from held-out real pictures to their nearest training pictures (median); `None`
-    /// if nothing was held out.
-    pub real_distance: Option<f64>,
+    /// Distances from held-out real pictures to their nearest training pictures, in levels of 0 to
+    /// 255, ascending; empty if nothing was held out.
+    pub real_distances: Vec<f64>,
     /// Training pictures that were searched.
     pub searched: usize,
 }
@@ -98,12 +98,10 @@ impl Gallery {
             nearest,
         });
         let real = search(&read(&held_out, 0..held_out.len().min(HELD_OUT)), &train)?;
-        Ok(Self {
-            samples: samples.collect(),
-            columns,
-            real_distance: median(real.iter().map(|found| in_levels(found.distance, shape)).collect()),
-            searched: train.len(),
-        })
+        let mut real_distances: Vec<f64> =
+            real.iter().map(|found| in_levels(found.distance, shape)).collect();
+        real_distances.sort_by(f64::total_cmp);
+        Ok(Self { samples: samples.collect(), columns, real_distances, searched: train.len() })
     }
 
     /// All samples on one sheet.
@@ -112,16 +110,13 @@ impl Gallery {
         image_io::grid(&pictures, self.columns, 1)
     }
 
-    /// Distance from the samples to their nearest training pictures (median), in levels of 0 to 255.
-    pub fn distance(&self) -> Option<f64> {
-        median(self.samples.iter().map(|sample| sample.nearest.distance).collect())
+    /// Number of samples that lie nearer to a training picture than all but the nearest `share`
+    /// (0 to 1) of the held-out pictures; `None` if fewer than 20 pictures were held out.
+    pub fn samples_nearer_than_real(&self, share: f64) -> Option<usize> {
+        let limit = self.real_distances.get((self.real_distances.len() as f64 * share) as usize)?;
+        let near = self.samples.iter().filter(|sample| sample.nearest.distance < *limit).count();
+        (self.real_distances.len() >= 20).then_some(near)
     }
-}
-
-/// The middle value; `None` of nothing.
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
 }
 
 /// Values of a picture, `[C, H, W]` in `[-1, 1]`.
@@ -201,11 +196,5 @@ mod tests {
         let values: Vec<f32> = (0..12).map(|i| i as f32 * 20.0 / 127.5 - 1.0).collect();
         let back: Vec<f32> = planar(&Picture::from_planar(&values, shape)).collect();
         assert!(values.iter().zip(&back).all(|(a, b)| (a - b).abs() < 1e-6), "{back:?}");
-    }
-
-    #[test]
-    fn the_median_is_the_middle_value() {
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
-        assert_eq!(median(vec![]), None);
     }
 }

@@ -20,12 +20,15 @@ use crate::error::{Error, Result};
 use crate::image_io::{self, Overwrite};
 use crate::model::{Learner, Losses, Request, Step};
 use crate::run::{Event, Measures, Record, Run};
+use crate::tensorboard::EventFile;
 use crate::watch::Watch;
 
 use health::Health;
 pub use preflight::Preflight;
 use preflight::Prepared;
 
+/// Rows of a sample sheet.
+pub const SHEET_ROWS: usize = 4;
 /// How often a broken run is rescued before it is given up.
 const RESCUES: u32 = 5;
 /// Factor on the learning rate after each rescue.
@@ -116,6 +119,8 @@ struct Session<'a> {
     /// Steps done.
     step: u32,
     meter: Meter,
+    /// Event files for TensorBoard, if the recipe asks for them.
+    tensorboard: Option<EventFile>,
 }
 
 impl<'a> Session<'a> {
@@ -129,8 +134,20 @@ impl<'a> Session<'a> {
         let learner = prepared.learner(device)?;
         let meter = Meter::new(0.0);
         let health = Health::default();
-        let mut session =
-            Self { run, device, watch, prepared, learner, health, backoff: 1.0, rescues: 0, step: 0, meter };
+        let (backoff, rescues, step, tensorboard) = (1.0, 0, 0, None);
+        let mut session = Self {
+            run,
+            device,
+            watch,
+            prepared,
+            learner,
+            health,
+            backoff,
+            rescues,
+            step,
+            meter,
+            tensorboard,
+        };
         if let Some((step, snapshot)) = run.read_checkpoint(None)? {
             session.restore(step, &snapshot)?;
         }
@@ -140,6 +157,9 @@ impl<'a> Session<'a> {
             Record::Event(_) => None,
         });
         session.meter = Meter::new(before.unwrap_or(0.0));
+        if session.prepared.recipe.train.tensorboard {
+            session.tensorboard = Some(EventFile::create(&run.folder().join("tensorboard"), session.step)?);
+        }
         if session.step > 0 {
             session.tell("resume", format!("going on from step {}", session.step))?;
         }
@@ -190,7 +210,9 @@ impl<'a> Session<'a> {
         self.meter.add(&losses, batch.len());
         self.watch.step(&self.meter.report(self.step, self.steps(), &losses));
         if self.is_due(Some(log_every)) {
-            self.run.record(&Record::Measures(self.meter.measures(self.step, step.rate)))?;
+            let record = Record::Measures(self.meter.measures(self.step, step.rate));
+            self.run.record(&record)?;
+            self.tensorboard.as_mut().map_or(Ok(()), |events| events.record(&record))?;
         }
         if self.is_due(sample_every) {
             self.paint_sheet()?;
@@ -250,14 +272,13 @@ impl<'a> Session<'a> {
 
     /// Pictures of fixed seeds, one column a class, so that progress can be seen at a glance.
     fn paint_sheet(&mut self) -> Result<()> {
-        const ROWS: usize = 4;
         let model = self.learner.model();
         let Some(generator) = model.generate() else { return Ok(()) };
         let columns = match model.classes().len() {
             0 => 8,
             classes => classes.min(10),
         };
-        let count = ROWS * columns;
+        let count = SHEET_ROWS * columns;
         let classes = if model.classes().is_empty() {
             vec![]
         } else {
@@ -273,6 +294,9 @@ impl<'a> Session<'a> {
         let path = self.run.sheet_path(self.step);
         let sheet = image_io::grid(&image_io::pictures(images)?, columns, 1);
         image_io::save_png(&path, &sheet, &[], Overwrite::Allow)?;
+        if let Some(events) = &mut self.tensorboard {
+            events.picture(self.step, "samples", &sheet)?;
+        }
         self.watch.sheet(self.step, &path);
         Ok(())
     }

@@ -37,7 +37,10 @@ fn digits_of_the_demo_are_right_and_whole() {
     let recognised = painted.recognised_by(&real).unwrap();
     let taught = held_out.recognised_by(&teacher).unwrap();
     let ceiling = held_out.recognised_by(&real).unwrap();
-    println!("{} steps: recognised {recognised:.4}, taught {taught:.4}, real digits {ceiling:.4}", trained.step);
+    println!(
+        "{} steps: recognised {recognised:.4}, taught {taught:.4}, real digits {ceiling:.4}",
+        trained.step
+    );
     assert!(recognised >= 0.97, "{recognised}");
     assert!(taught >= 0.94, "{taught}");
 }

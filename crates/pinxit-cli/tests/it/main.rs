@@ -1,0 +1,10 @@
+//! The program as a user meets it: what it prints, which exit codes it leaves with, what it never
+//! does to files.
+#![allow(clippy::unwrap_used)]
+
+mod help;
+mod kill;
+mod program;
+mod reports;
+mod runs;
+mod usage;

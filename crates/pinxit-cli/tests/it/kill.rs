@@ -111,7 +111,6 @@ fn a_second_process_on_the_same_run_is_refused() {
 #[test]
 fn a_damaged_checkpoint_is_one_error_that_says_which_is_whole() {
     let place = &Place::new();
-    let folder = place.path();
     assert!(start(place, "run").wait().unwrap().success());
     let path = last_checkpoint(place, "run");
     let whole = fs::read(&path).unwrap();

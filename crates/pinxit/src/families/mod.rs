@@ -37,8 +37,11 @@ pub struct Family {
     /// A learner with fresh weights, for a resolved recipe.
     pub learner: fn(&Recipe, &DataFacts, &Device) -> Result<Box<dyn Learner>>,
     /// The trained model in a checkpoint of a resolved recipe.
-    pub model: fn(&Recipe, &DataFacts, &Snapshot, &Device) -> Result<Box<dyn Model>>,
+    pub model: OpenModel,
 }
+
+/// Opens the trained model in a checkpoint.
+pub type OpenModel = fn(&Recipe, &DataFacts, &Snapshot, &Device) -> Result<Box<dyn Model>>;
 
 /// Every family.
 pub static FAMILIES: &[&Family] = &[&flow::FAMILY, &edm::FAMILY, &ddpm::FAMILY];

@@ -1,4 +1,5 @@
 //! The integration tests, in one binary because linking Burn is slow.
+#![allow(clippy::panic, clippy::unwrap_used)]
 
 mod builtin;
 mod contract;

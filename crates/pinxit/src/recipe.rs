@@ -280,7 +280,7 @@ crate::knobs! {
         pub seed: u64 = 0,
         /// Steps between two lines of `metrics.jsonl`.
         pub log_every: u32 = 10,
-        /// Steps between two sample sheets; a twentieth of the run when not given.
+        /// Steps between two sample sheets; a tenth of the run when not given.
         pub sample_every: Option<u32> = None,
         /// Steps between two checkpoints; a twentieth of the run when not given.
         pub checkpoint_every: Option<u32> = None,

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -21,13 +21,15 @@ impl Place {
 
     /// Runs `pinxit` with these arguments, without a terminal.
     pub(crate) fn pinxit<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Ended {
-        let output = Command::new(env!("CARGO_BIN_EXE_pinxit"))
-            .args(arguments)
-            .current_dir(self.path())
-            .env("PINXIT_CACHE", self.path().join("cache"))
-            .output()
-            .unwrap();
-        Ended(output)
+        Ended(self.command(arguments).output().unwrap())
+    }
+
+    /// The command that [`pinxit`](Self::pinxit) runs.
+    pub(crate) fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pinxit"));
+        command.args(arguments).current_dir(self.path()).env("PINXIT_CACHE", self.path().join("cache"));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
     }
 
     /// Names of what lies in a folder below this one.
@@ -41,7 +43,7 @@ impl Place {
 }
 
 /// How the program ended.
-pub(crate) struct Ended(Output);
+pub(crate) struct Ended(pub(crate) Output);
 
 impl Ended {
     pub(crate) fn code(&self) -> Option<i32> {

@@ -14,7 +14,7 @@ use crate::data::DataFacts;
 use crate::error::{Error, Result};
 use crate::knobs::Knob;
 use crate::model::{Learner, Model};
-use crate::nn::Cost;
+pub use crate::nn::Cost;
 use crate::recipe::{self, Recipe};
 
 /// A kind of generator: how it is called, set, trained and loaded.

@@ -1,3 +1,4 @@
 //! Measures of what a model paints.
 
+pub mod classes;
 pub mod knn;

@@ -8,17 +8,16 @@ use burn::tensor::Device;
 use crate::data::split::{self, Split};
 use crate::data::{self, DataFacts, Dataset, Loader, ScanReport};
 use crate::error::{Error, Result};
-use crate::families::{self, Family};
+use crate::families::{self, Cost, Family};
 use crate::machine::{self, Machine};
 use crate::model::{Learner, Step};
-use crate::nn::Cost;
 use crate::recipe::Recipe;
 use crate::watch::Watch;
 
 /// Minutes to train for when a recipe says neither steps nor minutes.
 const DEFAULT_MINUTES: f64 = 20.0;
 /// Share of `minutes` kept for sample sheets and checkpoints.
-const RESERVE: f64 = 0.1;
+const RESERVE: f64 = 0.15;
 /// Seconds that measuring the speed may take.
 const PROBE_SECONDS: f64 = 3.0;
 /// Runs of so few steps are not worth measuring.
@@ -199,9 +198,8 @@ fn settle_steps(recipe: &mut Recipe, seconds_per_step: Option<f64>) {
         let seconds = 60.0 * *train.minutes.get_or_insert(DEFAULT_MINUTES) * (1.0 - RESERVE);
         (seconds / seconds_per_step.unwrap_or(1.0).max(1e-6)).clamp(1.0, 1e9) as u32
     });
-    let every = steps.div_ceil(20).max(1);
-    train.sample_every.get_or_insert(every);
-    train.checkpoint_every.get_or_insert(every);
+    train.sample_every.get_or_insert(steps.div_ceil(10));
+    train.checkpoint_every.get_or_insert(steps.div_ceil(20));
 }
 
 /// A number for the training pictures and their labels in their order: a run goes on only with
@@ -245,9 +243,9 @@ mod tests {
         let mut recipe = Recipe::default();
         recipe.train.minutes = Some(2.0);
         settle_steps(&mut recipe, Some(0.1));
-        assert_eq!(recipe.train.steps, Some(1080));
-        assert_eq!(recipe.train.checkpoint_every, Some(54));
+        assert_eq!(recipe.train.steps, Some(1020));
+        assert_eq!(recipe.train.checkpoint_every, Some(51));
         settle_steps(&mut recipe, Some(10.0));
-        assert_eq!(recipe.train.steps, Some(1080));
+        assert_eq!(recipe.train.steps, Some(1020));
     }
 }

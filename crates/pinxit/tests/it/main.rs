@@ -4,6 +4,7 @@ mod builtin;
 mod contract;
 mod convergence;
 mod data;
+mod demo;
 mod diffusion;
 mod golden;
 mod layers;

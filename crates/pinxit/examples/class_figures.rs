@@ -1,0 +1,37 @@
+//! How well a run paints the classes it was asked for, against its own training and held-out pictures.
+//!
+//! `cargo run --release --example class_figures -- runs/demo`
+
+use std::path::Path;
+use std::sync::Arc;
+
+use pinxit::data::split::{self, Split};
+use pinxit::data::{self, Dataset};
+use pinxit::metrics::classes::Labelled;
+use pinxit::run::Run;
+use pinxit::sample::Trained;
+use pinxit::watch::Unwatched;
+
+fn main() -> pinxit::Result<()> {
+    let folder = std::env::args().nth(1).unwrap_or_else(|| "runs/demo".into());
+    let run = Run::open(Path::new(&folder))?;
+    let trained = Trained::open(&run, None, &pinxit::device::select(None)?)?;
+    let recipe = &trained.recipe.data;
+    let all: Arc<dyn Dataset> =
+        data::open(recipe, &data::default_cache_dir(), &mut Unwatched)?.dataset.into();
+    let read = |part| split::view(all.clone(), part, recipe.holdout).map(|view| Labelled::read(&view));
+    let (train, held_out) = (read(Split::Train)?, read(Split::Heldout)?);
+    let classes = trained.model.classes().len();
+    let right = Labelled::paint(&trained, 100 * classes, 0, &mut Unwatched)?;
+    let teacher =
+        Labelled::paint(&trained, train.labels.len() + held_out.labels.len(), 1_000_000, &mut Unwatched)?;
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+    println!("{folder}, step {}", trained.step);
+    println!("real held-out pictures, learned from real ones   {}", percent(held_out.recognised_by(&train)?));
+    println!("painted pictures, learned from real ones         {}", percent(right.recognised_by(&train)?));
+    println!(
+        "real held-out pictures, learned from painted     {}",
+        percent(held_out.recognised_by(&teacher)?)
+    );
+    Ok(())
+}

@@ -50,12 +50,12 @@ impl Progress {
         match &mut self.show {
             Show::Nothing => {}
             Show::Bar(bar) => {
+                bar.set_length(total);
                 if begins {
                     bar.reset();
                     bar.set_prefix(self.task.clone());
                     bar.enable_steady_tick(Duration::from_millis(250));
                 }
-                bar.set_length(total);
                 bar.set_position(done);
                 bar.set_message(details());
                 if done >= total {

@@ -106,8 +106,11 @@ pub(crate) struct Train {
     pub(crate) new: NewRun,
     #[command(flatten)]
     pub(crate) settings: Settings,
+    #[command(flatten)]
+    pub(crate) shape: ShapeSettings,
     /// Go on with this run, to the bit as if it had not been stopped.
-    #[arg(long, value_name = "RUN", value_hint = ValueHint::DirPath, conflicts_with_all = ["NewRun", "Settings", "DataSettings", "ShapeSettings"])]
+    #[arg(long, value_name = "RUN", value_hint = ValueHint::DirPath)]
+    #[arg(conflicts_with_all = ["NewRun", "Settings", "ShapeSettings"])]
     pub(crate) resume: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) reporting: Reporting,
@@ -131,14 +134,15 @@ pub(crate) struct NewRun {
 
 /// Flags that stand for settings of a recipe.
 #[derive(Debug, Default, Args, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
     /// Kind of model; `pinxit families` tells about them.
     #[arg(long, value_name = "NAME", value_parser = family_names())]
     pub(crate) family: Option<String>,
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub(crate) data: DataSettings,
+    /// Folder of pictures (its folders are the classes), IDX or CIFAR file, or builtin:NAME.
+    #[arg(long, value_name = "DIR|builtin:NAME", value_hint = ValueHint::AnyPath)]
+    #[serde(rename = "data.source")]
+    pub(crate) data: Option<String>,
     /// Steps to train for.
     #[arg(long, value_name = "N", conflicts_with = "minutes", value_parser = clap::value_parser!(u32).range(1..))]
     #[serde(rename = "train.steps")]
@@ -157,22 +161,9 @@ pub(crate) struct Settings {
     pub(crate) seed: Option<u64>,
 }
 
-/// Flags that say which pictures, and how they are brought to one shape.
-#[derive(Debug, Default, Args, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct DataSettings {
-    /// Folder of pictures (its folders are the classes), IDX or CIFAR file, or builtin:NAME.
-    #[arg(long = "data", value_name = "DIR|builtin:NAME", value_hint = ValueHint::AnyPath)]
-    #[serde(rename = "data.source")]
-    pub(crate) source: Option<String>,
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub(crate) shape: ShapeSettings,
-}
-
 /// Flags for the shape to which pictures are brought.
 #[derive(Debug, Default, Clone, Args, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct ShapeSettings {
     /// Height and width in pixels, or one number for both; chosen from the pictures when not given.
     #[arg(long, value_name = "HxW")]

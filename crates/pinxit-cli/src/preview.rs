@@ -16,11 +16,25 @@ use crate::terminal;
 /// It is shown for joy: what can't be shown is left out.
 pub(crate) fn first_row(sheet: &Path) -> Option<String> {
     let (width, height) = png_size(&fs::read(sheet).ok()?)?;
-    let columns = width.min(terminal::width() - 2);
+    let columns = plain_width(width, height).min(terminal::width().saturating_sub(2)).max(1);
     let shape = ImageShape { channels: 3, height: (height * columns).div_ceil(width), width: columns };
     let values = read_picture(sheet, shape, Fit::Crop, 255).ok()?;
     let levels: Vec<u8> = values.iter().map(|value| ((value + 1.0) * 127.5).round() as u8).collect();
     Some(half_blocks(&levels, shape, shape.height / SHEET_ROWS))
+}
+
+/// Width of a sheet before its pictures were magnified. The factor divides width and height; where a
+/// greater number does too, the row would come out too small to be seen.
+fn plain_width(width: usize, height: usize) -> usize {
+    const SMALLEST: usize = 40;
+    let (mut divisor, mut rest) = (width, height);
+    while rest > 0 {
+        (divisor, rest) = (rest, divisor % rest);
+    }
+    match width / divisor {
+        plain if plain >= SMALLEST => plain,
+        _ => width,
+    }
 }
 
 /// Width and height from the header of a PNG file (PNG specification, 11.2.1).

@@ -50,14 +50,16 @@ impl Progress {
         match &mut self.show {
             Show::Nothing => {}
             Show::Bar(bar) => {
+                bar.set_length(total);
                 if begins {
                     bar.reset();
                     bar.set_prefix(self.task.clone());
+                    bar.enable_steady_tick(Duration::from_millis(250));
                 }
-                bar.set_length(total);
                 bar.set_position(done);
                 bar.set_message(details());
                 if done >= total {
+                    bar.disable_steady_tick();
                     bar.finish_and_clear();
                 }
             }
@@ -100,9 +102,7 @@ fn bar() -> ProgressBar {
         false => "  {prefix} {bar:24} {pos}/{len}  {msg}",
     };
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::new(0).with_style(style.progress_chars("━━╌"));
-    bar.enable_steady_tick(Duration::from_millis(250));
-    bar
+    ProgressBar::new(0).with_style(style.progress_chars("━━╌"))
 }
 
 impl Watch for Progress {

@@ -21,6 +21,7 @@ pub(crate) fn train_recipe(options: &Train) -> Outcome<Recipe> {
         None => Recipe::default(),
     };
     apply(&mut recipe, &options.settings)?;
+    apply(&mut recipe, &options.shape)?;
     apply_each(&mut recipe, &options.new.set)?;
     if recipe.data.source.is_empty() {
         let example = "--data DIR for a folder of pictures, or --data builtin:digits to try it out";

@@ -13,9 +13,14 @@ fn a_misspelt_flag_or_command_names_the_right_one() {
     place
         .pinxit(&["train", "--steps", "5", "--minutes", "5", "--data", "x"])
         .fails(2, &["--steps", "--minutes"]);
-    place.pinxit(&["train", "--resume", "runs/a", "--seed", "5"]).fails(2, &["--resume", "--seed"]);
-    place.pinxit(&["train", "--resume", "runs/a", "--size", "5"]).fails(2, &["--resume", "--size"]);
-    place.pinxit(&["train", "--resume", "runs/a", "--set", "train.lr=1"]).fails(2, &["--resume", "--set"]);
+    for flag in
+        ["--data=x", "--family=flow", "--size=5", "--channels=3", "--steps=5", "--minutes=5", "--batch=5"]
+            .into_iter()
+            .chain(["--seed=5", "--recipe=demo", "--set=train.lr=1", "--out=x"])
+    {
+        let (name, _) = flag.split_once('=').unwrap();
+        place.pinxit(&["train", "--resume", "runs/a", flag]).fails(2, &["--resume", name, "cannot be used"]);
+    }
     place.pinxit(&["sample", "runs/a"]).fails(2, &["--out"]);
     place.pinxit::<&str>(&[]).fails_without_error();
 }

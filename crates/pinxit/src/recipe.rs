@@ -59,8 +59,11 @@ pub struct BuiltinRecipe {
 }
 
 /// The recipes of the folder `recipes/`.
-pub static BUILTIN_RECIPES: &[BuiltinRecipe] =
-    &[BuiltinRecipe { name: "demo", text: include_str!("../../../recipes/demo.toml") }];
+pub static BUILTIN_RECIPES: &[BuiltinRecipe] = &[
+    BuiltinRecipe { name: "demo", text: include_str!("../../../recipes/demo.toml") },
+    BuiltinRecipe { name: "glyphs", text: include_str!("../../../recipes/glyphs.toml") },
+    BuiltinRecipe { name: "sprites", text: include_str!("../../../recipes/sprites.toml") },
+];
 
 /// The recipe in the file at `name`, or the shipped one called `name`.
 ///

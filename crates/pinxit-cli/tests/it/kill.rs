@@ -26,6 +26,8 @@ const SETTINGS: &[&str] = &[
     "train.sample_every=20",
     "--set",
     "sample.steps=2",
+    "--set",
+    "model.width=16",
 ];
 
 fn start(place: &Place, out: &str) -> Child {

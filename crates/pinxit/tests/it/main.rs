@@ -10,6 +10,7 @@ mod diffusion;
 mod golden;
 mod layers;
 mod optim;
+mod recipes;
 mod samplers;
 mod schedules;
 mod unet;

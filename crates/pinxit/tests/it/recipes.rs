@@ -1,0 +1,65 @@
+//! Every recipe that ships is whole: it reads, resolves, comes back from TOML and can take a step.
+
+use std::fs;
+use std::path::Path;
+
+use burn::tensor::Device;
+use pinxit::data::{self, DataFacts, Loader};
+use pinxit::families;
+use pinxit::model::Step;
+use pinxit::recipe::{self, BUILTIN_RECIPES, Recipe};
+use pinxit::watch::Unwatched;
+
+#[test]
+fn every_file_of_the_folder_ships() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes");
+    let mut files: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+        .collect();
+    files.sort();
+    let mut shipped: Vec<&str> = BUILTIN_RECIPES.iter().map(|recipe| recipe.name).collect();
+    shipped.sort_unstable();
+    assert_eq!(files, shipped);
+}
+
+#[test]
+fn every_recipe_resolves_and_takes_a_step() {
+    let cache = tempfile::tempdir().unwrap();
+    for shipped in BUILTIN_RECIPES {
+        let mut recipe = recipe::load(shipped.name).unwrap();
+        assert!(!recipe.about.is_empty(), "{}", shipped.name);
+        recipe.data.count = 20;
+        let dataset = data::open(&recipe.data, cache.path(), &mut Unwatched).unwrap().dataset;
+        let facts =
+            DataFacts { shape: dataset.shape(), classes: dataset.classes().to_vec(), count: dataset.len() };
+        let family = families::find(&recipe.family).unwrap();
+        (family.resolve)(&mut recipe, &facts).unwrap();
+        let text = recipe.to_toml().unwrap();
+        assert_eq!(Recipe::from_toml(&text, shipped.name).unwrap(), recipe);
+
+        let device = Device::flex();
+        let loader = Loader::new(dataset.into(), &recipe.data, 2, 0, &device).unwrap();
+        let mut learner = (family.learner)(&recipe, &facts, &device).unwrap();
+        let step = Step { number: 0, seed: 0, rate: 1.0, accumulate: 1 };
+        assert!(learner.step(&loader.batch(0), &step).unwrap().are_finite(), "{}", shipped.name);
+    }
+}
+
+#[test]
+fn what_is_no_recipe_says_what_and_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mine.toml");
+    for (text, expected) in [
+        ("[train]\nstepps = 3", "stepps"),
+        ("[train]\nsteps = -3", "steps"),
+        ("family = 3", "family"),
+        ("[model]\nbrush = 1", "brush"),
+        ("[data]\nfit = \"stretch\"", "stretch"),
+        ("not toml", "mine.toml"),
+    ] {
+        fs::write(&path, text).unwrap();
+        let message = recipe::load(&path.to_string_lossy()).unwrap_err().to_string();
+        assert!(message.contains("mine.toml") && message.contains(expected), "{text}: {message}");
+    }
+}

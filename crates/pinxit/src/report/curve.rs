@@ -7,7 +7,8 @@ const HEIGHT: f64 = 230.0;
 const LEFT: f64 = 56.0;
 const RIGHT: f64 = 14.0;
 const TOP: f64 = 12.0;
-const BOTTOM: f64 = 36.0;
+/// The lower edge, below which the numbers of the steps stand.
+const FLOOR: f64 = HEIGHT - 36.0;
 /// Points of a drawn line; more are averaged.
 const POINTS: usize = 400;
 /// Ratio of largest to smallest value from which a logarithmic axis shows more.
@@ -78,64 +79,85 @@ fn round_steps(low: f64, high: f64) -> Vec<f64> {
 
 /// The drawing; nothing if there are not two finite points.
 pub(super) fn draw(curve: &Curve<'_>) -> Option<String> {
-    let points: Vec<(f64, f64)> =
-        curve.points.iter().copied().filter(|(_, value)| value.is_finite()).collect();
+    let is_finite = |(_, value): &(f64, f64)| value.is_finite();
+    let points: Vec<(f64, f64)> = curve.points.iter().copied().filter(is_finite).collect();
     if points.len() < 2 {
         return None;
     }
-    let values: Vec<f64> = points.iter().map(|(_, value)| *value).collect();
-    let y_axis = Axis::of(&values);
-    let last_step = points.iter().map(|(step, _)| *step).fold(1.0, f64::max);
-    let x_axis = Axis { low: 0.0, high: last_step, is_log: false };
-    let x = |step: f64| LEFT + x_axis.place(step) * (WIDTH - LEFT - RIGHT);
-    let y = |value: f64| HEIGHT - BOTTOM - y_axis.place(value) * (HEIGHT - TOP - BOTTOM);
-
-    let mut svg = format!(
-        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{} over steps\" \
-         xmlns=\"http://www.w3.org/2000/svg\">",
-        escape(curve.name)
-    );
-    for tick in y_axis.ticks() {
-        svg += &format!(
-            "<line class=\"rule\" x1=\"{LEFT}\" x2=\"{}\" y1=\"{1:.1}\" y2=\"{1:.1}\"/>\
-             <text class=\"y\" x=\"{2}\" y=\"{3:.1}\">{4}</text>",
-            WIDTH - RIGHT,
-            y(tick),
-            LEFT - 8.0,
-            y(tick) + 4.0,
-            label(tick)
-        );
-    }
-    for tick in round_steps(0.0, last_step) {
-        svg += &format!(
-            "<text class=\"x\" x=\"{:.1}\" y=\"{}\">{}</text>",
-            x(tick),
-            HEIGHT - BOTTOM + 18.0,
-            label(tick)
-        );
-    }
-    for mark in curve.marks {
-        svg += &format!(
-            "<line class=\"mark\" x1=\"{0:.1}\" x2=\"{0:.1}\" y1=\"{TOP}\" y2=\"{1}\"/>",
-            x(*mark),
-            HEIGHT - BOTTOM
-        );
-    }
+    let frame = Frame::of(&points);
     let thinned = thin(&points);
-    let clip = |value: f64| y(value).clamp(TOP - 4.0, HEIGHT - BOTTOM + 4.0);
-    let line = |class: &str, points: &[(f64, f64)]| {
-        format!("<path class=\"{class}\" d=\"{}\"/>", path(points, x, clip))
+    let lines = match curve.is_noisy {
+        true => frame.line("raw", &thinned) + &frame.line("line", &smooth(&thinned)),
+        false => frame.line("line", &thinned),
     };
-    match curve.is_noisy {
-        true => {
-            svg += &line("raw", &thinned);
-            svg += &line("line", &smooth(&thinned));
-        }
-        false => svg += &line("line", &thinned),
+    Some(format!(
+        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{} over steps\" \
+         xmlns=\"http://www.w3.org/2000/svg\">{}{}{lines}</svg>",
+        escape(curve.name),
+        frame.ticks(),
+        frame.marks(curve.marks),
+    ))
+}
+
+/// Where steps and values lie on the drawing.
+struct Frame {
+    x: Axis,
+    y: Axis,
+}
+
+impl Frame {
+    fn of(points: &[(f64, f64)]) -> Self {
+        let values: Vec<f64> = points.iter().map(|(_, value)| *value).collect();
+        let last = points.iter().map(|(step, _)| *step).fold(1.0, f64::max);
+        Self { x: Axis { low: 0.0, high: last, is_log: false }, y: Axis::of(&values) }
     }
-    svg +=
-        &format!("<text class=\"x\" x=\"{}\" y=\"{}\">step</text></svg>", WIDTH - RIGHT - 10.0, HEIGHT - 4.0);
-    Some(svg)
+
+    fn x(&self, step: f64) -> f64 {
+        LEFT + self.x.place(step) * (WIDTH - LEFT - RIGHT)
+    }
+
+    fn y(&self, value: f64) -> f64 {
+        FLOOR - self.y.place(value) * (FLOOR - TOP)
+    }
+
+    /// Rules and numbers of both axes.
+    fn ticks(&self) -> String {
+        let mut svg = String::new();
+        let end = WIDTH - RIGHT;
+        for tick in self.y.ticks() {
+            let (y, text_y, text_x) = (self.y(tick), self.y(tick) + 4.0, LEFT - 8.0);
+            svg += &format!(
+                "<line class=\"rule\" x1=\"{LEFT}\" x2=\"{end}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
+                 <text class=\"y\" x=\"{text_x}\" y=\"{text_y:.1}\">{}</text>",
+                label(tick)
+            );
+        }
+        for tick in self.x.ticks() {
+            let (x, y) = (self.x(tick), FLOOR + 18.0);
+            svg += &format!("<text class=\"x\" x=\"{x:.1}\" y=\"{y}\">{}</text>", label(tick));
+        }
+        svg + &format!("<text class=\"x\" x=\"{}\" y=\"{}\">step</text>", end - 10.0, HEIGHT - 4.0)
+    }
+
+    fn marks(&self, steps: &[f64]) -> String {
+        let mark = |step: &f64| {
+            let x = self.x(*step);
+            format!("<line class=\"mark\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{FLOOR}\"/>")
+        };
+        steps.iter().map(mark).collect()
+    }
+
+    /// A line through the points, with a gap where steps go back; outliers run along the edge.
+    fn line(&self, class: &str, points: &[(f64, f64)]) -> String {
+        let mut path = String::new();
+        let mut before = f64::INFINITY;
+        for &(step, value) in points {
+            let draw = if step > before { 'L' } else { 'M' };
+            path += &format!("{draw}{:.1} {:.1}", self.x(step), self.y(value).clamp(TOP - 4.0, FLOOR + 4.0));
+            before = step;
+        }
+        format!("<path class=\"{class}\" d=\"{path}\"/>")
+    }
 }
 
 /// A round number, without zeros that say nothing.
@@ -170,18 +192,6 @@ fn smooth(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
         (step, sum / weight)
     };
     points.iter().map(next).collect()
-}
-
-/// An SVG path through the points, with a gap where steps go back.
-fn path(points: &[(f64, f64)], x: impl Fn(f64) -> f64, y: impl Fn(f64) -> f64) -> String {
-    let mut path = String::new();
-    let mut before = f64::INFINITY;
-    for &(step, value) in points {
-        let draw = if step > before { 'L' } else { 'M' };
-        path += &format!("{draw}{:.1} {:.1}", x(step), y(value));
-        before = step;
-    }
-    path
 }
 
 #[cfg(test)]

@@ -21,8 +21,9 @@ pub(super) struct Curve<'a> {
     pub(super) points: Vec<(f64, f64)>,
     /// Steps to mark with an upright line.
     pub(super) marks: &'a [f64],
-    /// Whether a smooth line belongs over the points.
-    pub(super) is_noisy: bool,
+    /// Whether it was measured: a smooth line belongs over the points, and the axis may be
+    /// logarithmic. What is set is drawn as it is.
+    pub(super) is_measured: bool,
 }
 
 /// Maps values to a length, straight or by their logarithm.
@@ -35,12 +36,12 @@ struct Axis {
 
 impl Axis {
     /// An axis for all of `values`, except the outermost hundredth of many.
-    fn of(values: &[f64]) -> Self {
+    fn of(values: &[f64], may_be_log: bool) -> Self {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
         let cut = sorted.len() / 100;
         let (low, high) = (sorted[cut], sorted[sorted.len() - 1 - cut]);
-        if low > 0.0 && high / low > LOGARITHMIC {
+        if may_be_log && low > 0.0 && high / low > LOGARITHMIC {
             return Self { low: low.log10(), high: high.log10(), is_log: true };
         }
         let margin = if high > low { 0.05 * (high - low) } else { high.abs().max(1e-9) * 0.5 };
@@ -84,9 +85,9 @@ pub(super) fn draw(curve: &Curve<'_>) -> Option<String> {
     if points.len() < 2 {
         return None;
     }
-    let frame = Frame::of(&points);
+    let frame = Frame::of(&points, curve.is_measured);
     let thinned = thin(&points);
-    let lines = match curve.is_noisy {
+    let lines = match curve.is_measured {
         true => frame.line("raw", &thinned) + &frame.line("line", &smooth(&thinned)),
         false => frame.line("line", &thinned),
     };
@@ -106,10 +107,10 @@ struct Frame {
 }
 
 impl Frame {
-    fn of(points: &[(f64, f64)]) -> Self {
+    fn of(points: &[(f64, f64)], may_be_log: bool) -> Self {
         let values: Vec<f64> = points.iter().map(|(_, value)| *value).collect();
         let last = points.iter().map(|(step, _)| *step).fold(1.0, f64::max);
-        Self { x: Axis { low: 0.0, high: last, is_log: false }, y: Axis::of(&values) }
+        Self { x: Axis { low: 0.0, high: last, is_log: false }, y: Axis::of(&values, may_be_log) }
     }
 
     fn x(&self, step: f64) -> f64 {
@@ -203,7 +204,7 @@ mod tests {
     fn ticks_are_round_and_inside() {
         assert_eq!(round_steps(0.0, 1080.0), [0.0, 500.0, 1000.0]);
         assert_eq!(round_steps(-1.0, 1.0), [-1.0, -0.5, 0.0, 0.5, 1.0]);
-        let axis = Axis::of(&[0.01, 1.0]);
+        let axis = Axis::of(&[0.01, 1.0], true);
         assert!(axis.is_log);
         let ticks: Vec<String> = axis.ticks().into_iter().map(label).collect();
         assert_eq!(ticks, ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1"]);
@@ -213,7 +214,7 @@ mod tests {
     #[test]
     fn constant_values_have_an_axis() {
         for value in [0.0, 3.0, -2.0] {
-            let axis = Axis::of(&[value, value]);
+            let axis = Axis::of(&[value, value], true);
             assert!((0.0..=1.0).contains(&axis.place(value)), "{value}");
             assert!(axis.ticks().len() < 20);
         }
@@ -225,7 +226,7 @@ mod tests {
             name: "loss",
             points: vec![(1.0, 1.0), (2.0, 0.5), (3.0, 9.0), (2.0, 0.4), (3.0, 0.3)],
             marks: &[2.0],
-            is_noisy: false,
+            is_measured: false,
         };
         let svg = draw(&curve).unwrap();
         assert_eq!(svg.matches('M').count(), 2);

@@ -7,7 +7,8 @@ const HEIGHT: f64 = 230.0;
 const LEFT: f64 = 56.0;
 const RIGHT: f64 = 14.0;
 const TOP: f64 = 12.0;
-const BOTTOM: f64 = 36.0;
+/// The lower edge, below which the numbers of the steps stand.
+const FLOOR: f64 = HEIGHT - 36.0;
 /// Points of a drawn line; more are averaged.
 const POINTS: usize = 400;
 /// Ratio of largest to smallest value from which a logarithmic axis shows more.
@@ -20,8 +21,9 @@ pub(super) struct Curve<'a> {
     pub(super) points: Vec<(f64, f64)>,
     /// Steps to mark with an upright line.
     pub(super) marks: &'a [f64],
-    /// Whether a smooth line belongs over the points.
-    pub(super) is_noisy: bool,
+    /// Whether it was measured: a smooth line belongs over the points, and the axis may be
+    /// logarithmic. What is set is drawn as it is.
+    pub(super) is_measured: bool,
 }
 
 /// Maps values to a length, straight or by their logarithm.
@@ -34,12 +36,12 @@ struct Axis {
 
 impl Axis {
     /// An axis for all of `values`, except the outermost hundredth of many.
-    fn of(values: &[f64]) -> Self {
+    fn of(values: &[f64], may_be_log: bool) -> Self {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
         let cut = sorted.len() / 100;
         let (low, high) = (sorted[cut], sorted[sorted.len() - 1 - cut]);
-        if low > 0.0 && high / low > LOGARITHMIC {
+        if may_be_log && low > 0.0 && high / low > LOGARITHMIC {
             return Self { low: low.log10(), high: high.log10(), is_log: true };
         }
         let margin = if high > low { 0.05 * (high - low) } else { high.abs().max(1e-9) * 0.5 };
@@ -78,64 +80,85 @@ fn round_steps(low: f64, high: f64) -> Vec<f64> {
 
 /// The drawing; nothing if there are not two finite points.
 pub(super) fn draw(curve: &Curve<'_>) -> Option<String> {
-    let points: Vec<(f64, f64)> =
-        curve.points.iter().copied().filter(|(_, value)| value.is_finite()).collect();
+    let is_finite = |(_, value): &(f64, f64)| value.is_finite();
+    let points: Vec<(f64, f64)> = curve.points.iter().copied().filter(is_finite).collect();
     if points.len() < 2 {
         return None;
     }
-    let values: Vec<f64> = points.iter().map(|(_, value)| *value).collect();
-    let y_axis = Axis::of(&values);
-    let last_step = points.iter().map(|(step, _)| *step).fold(1.0, f64::max);
-    let x_axis = Axis { low: 0.0, high: last_step, is_log: false };
-    let x = |step: f64| LEFT + x_axis.place(step) * (WIDTH - LEFT - RIGHT);
-    let y = |value: f64| HEIGHT - BOTTOM - y_axis.place(value) * (HEIGHT - TOP - BOTTOM);
-
-    let mut svg = format!(
-        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{} over steps\" \
-         xmlns=\"http://www.w3.org/2000/svg\">",
-        escape(curve.name)
-    );
-    for tick in y_axis.ticks() {
-        svg += &format!(
-            "<line class=\"rule\" x1=\"{LEFT}\" x2=\"{}\" y1=\"{1:.1}\" y2=\"{1:.1}\"/>\
-             <text class=\"y\" x=\"{2}\" y=\"{3:.1}\">{4}</text>",
-            WIDTH - RIGHT,
-            y(tick),
-            LEFT - 8.0,
-            y(tick) + 4.0,
-            label(tick)
-        );
-    }
-    for tick in round_steps(0.0, last_step) {
-        svg += &format!(
-            "<text class=\"x\" x=\"{:.1}\" y=\"{}\">{}</text>",
-            x(tick),
-            HEIGHT - BOTTOM + 18.0,
-            label(tick)
-        );
-    }
-    for mark in curve.marks {
-        svg += &format!(
-            "<line class=\"mark\" x1=\"{0:.1}\" x2=\"{0:.1}\" y1=\"{TOP}\" y2=\"{1}\"/>",
-            x(*mark),
-            HEIGHT - BOTTOM
-        );
-    }
+    let frame = Frame::of(&points, curve.is_measured);
     let thinned = thin(&points);
-    let clip = |value: f64| y(value).clamp(TOP - 4.0, HEIGHT - BOTTOM + 4.0);
-    let line = |class: &str, points: &[(f64, f64)]| {
-        format!("<path class=\"{class}\" d=\"{}\"/>", path(points, x, clip))
+    let lines = match curve.is_measured {
+        true => frame.line("raw", &thinned) + &frame.line("line", &smooth(&thinned)),
+        false => frame.line("line", &thinned),
     };
-    match curve.is_noisy {
-        true => {
-            svg += &line("raw", &thinned);
-            svg += &line("line", &smooth(&thinned));
-        }
-        false => svg += &line("line", &thinned),
+    Some(format!(
+        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{} over steps\" \
+         xmlns=\"http://www.w3.org/2000/svg\">{}{}{lines}</svg>",
+        escape(curve.name),
+        frame.ticks(),
+        frame.marks(curve.marks),
+    ))
+}
+
+/// Where steps and values lie on the drawing.
+struct Frame {
+    x: Axis,
+    y: Axis,
+}
+
+impl Frame {
+    fn of(points: &[(f64, f64)], may_be_log: bool) -> Self {
+        let values: Vec<f64> = points.iter().map(|(_, value)| *value).collect();
+        let last = points.iter().map(|(step, _)| *step).fold(1.0, f64::max);
+        Self { x: Axis { low: 0.0, high: last, is_log: false }, y: Axis::of(&values, may_be_log) }
     }
-    svg +=
-        &format!("<text class=\"x\" x=\"{}\" y=\"{}\">step</text></svg>", WIDTH - RIGHT - 10.0, HEIGHT - 4.0);
-    Some(svg)
+
+    fn x(&self, step: f64) -> f64 {
+        LEFT + self.x.place(step) * (WIDTH - LEFT - RIGHT)
+    }
+
+    fn y(&self, value: f64) -> f64 {
+        FLOOR - self.y.place(value) * (FLOOR - TOP)
+    }
+
+    /// Rules and numbers of both axes.
+    fn ticks(&self) -> String {
+        let mut svg = String::new();
+        let end = WIDTH - RIGHT;
+        for tick in self.y.ticks() {
+            let (y, text_y, text_x) = (self.y(tick), self.y(tick) + 4.0, LEFT - 8.0);
+            svg += &format!(
+                "<line class=\"rule\" x1=\"{LEFT}\" x2=\"{end}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
+                 <text class=\"y\" x=\"{text_x}\" y=\"{text_y:.1}\">{}</text>",
+                label(tick)
+            );
+        }
+        for tick in self.x.ticks() {
+            let (x, y) = (self.x(tick), FLOOR + 18.0);
+            svg += &format!("<text class=\"x\" x=\"{x:.1}\" y=\"{y}\">{}</text>", label(tick));
+        }
+        svg + &format!("<text class=\"x\" x=\"{}\" y=\"{}\">step</text>", end - 10.0, HEIGHT - 4.0)
+    }
+
+    fn marks(&self, steps: &[f64]) -> String {
+        let mark = |step: &f64| {
+            let x = self.x(*step);
+            format!("<line class=\"mark\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{FLOOR}\"/>")
+        };
+        steps.iter().map(mark).collect()
+    }
+
+    /// A line through the points, with a gap where steps go back; outliers run along the edge.
+    fn line(&self, class: &str, points: &[(f64, f64)]) -> String {
+        let mut path = String::new();
+        let mut before = f64::INFINITY;
+        for &(step, value) in points {
+            let draw = if step > before { 'L' } else { 'M' };
+            path += &format!("{draw}{:.1} {:.1}", self.x(step), self.y(value).clamp(TOP - 4.0, FLOOR + 4.0));
+            before = step;
+        }
+        format!("<path class=\"{class}\" d=\"{path}\"/>")
+    }
 }
 
 /// A round number, without zeros that say nothing.
@@ -172,18 +195,6 @@ fn smooth(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     points.iter().map(next).collect()
 }
 
-/// An SVG path through the points, with a gap where steps go back.
-fn path(points: &[(f64, f64)], x: impl Fn(f64) -> f64, y: impl Fn(f64) -> f64) -> String {
-    let mut path = String::new();
-    let mut before = f64::INFINITY;
-    for &(step, value) in points {
-        let draw = if step > before { 'L' } else { 'M' };
-        path += &format!("{draw}{:.1} {:.1}", x(step), y(value));
-        before = step;
-    }
-    path
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -193,7 +204,7 @@ mod tests {
     fn ticks_are_round_and_inside() {
         assert_eq!(round_steps(0.0, 1080.0), [0.0, 500.0, 1000.0]);
         assert_eq!(round_steps(-1.0, 1.0), [-1.0, -0.5, 0.0, 0.5, 1.0]);
-        let axis = Axis::of(&[0.01, 1.0]);
+        let axis = Axis::of(&[0.01, 1.0], true);
         assert!(axis.is_log);
         let ticks: Vec<String> = axis.ticks().into_iter().map(label).collect();
         assert_eq!(ticks, ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1"]);
@@ -203,7 +214,7 @@ mod tests {
     #[test]
     fn constant_values_have_an_axis() {
         for value in [0.0, 3.0, -2.0] {
-            let axis = Axis::of(&[value, value]);
+            let axis = Axis::of(&[value, value], true);
             assert!((0.0..=1.0).contains(&axis.place(value)), "{value}");
             assert!(axis.ticks().len() < 20);
         }
@@ -215,7 +226,7 @@ mod tests {
             name: "loss",
             points: vec![(1.0, 1.0), (2.0, 0.5), (3.0, 9.0), (2.0, 0.4), (3.0, 0.3)],
             marks: &[2.0],
-            is_noisy: false,
+            is_measured: false,
         };
         let svg = draw(&curve).unwrap();
         assert_eq!(svg.matches('M').count(), 2);

@@ -196,7 +196,7 @@ fn curves(story: &Story<'_>) -> String {
     let measured = names.into_iter().map(|name| {
         let value = |line: &crate::run::Measures| Some((f64::from(line.step), *line.values.get(name)?));
         let points = story.measures.iter().filter_map(value).collect();
-        Curve { name, points, marks: &marks, is_noisy: true }
+        Curve { name, points, marks: &marks, is_measured: true }
     });
     let learning_rate = story.recipe.train.lr.unwrap_or(1.0);
     let each = |value: fn(&crate::run::Measures) -> f64, factor: f64| {
@@ -207,13 +207,13 @@ fn curves(story: &Story<'_>) -> String {
             name: "learning rate",
             points: each(|line| line.rate, learning_rate),
             marks: &marks,
-            is_noisy: false,
+            is_measured: false,
         },
         Curve {
             name: "pictures a second",
             points: each(|line| line.images_per_second, 1.0),
             marks: &marks,
-            is_noisy: true,
+            is_measured: true,
         },
     ];
     let cards: String = measured

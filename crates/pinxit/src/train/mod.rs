@@ -6,24 +6,27 @@
 //! sample sheets, records, and the rescue of a run whose loss broke.
 
 mod health;
+mod meter;
 mod preflight;
 mod schedule;
+#[cfg(test)]
+mod tests;
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Instant;
 
 use burn::tensor::Device;
 
 use crate::checkpoint::Snapshot;
 use crate::error::{Error, Result};
 use crate::image_io::{self, Overwrite};
-use crate::model::{Learner, Losses, Request, Step};
-use crate::run::{Event, Measures, Record, Run};
+use crate::model::{Learner, Request, Step};
+use crate::run::{Event, Record, Run};
 use crate::tensorboard::EventFile;
 use crate::watch::Watch;
 
 use health::Health;
+use meter::Meter;
+pub use meter::StepReport;
 pub use preflight::Preflight;
 use preflight::Prepared;
 
@@ -55,23 +58,6 @@ pub trait TrainWatch: Watch {
     fn sheet(&mut self, step: u32, path: &Path) {
         let _ = (step, path);
     }
-}
-
-/// What the watcher is told after every step.
-#[derive(Debug, Clone, Copy)]
-pub struct StepReport<'a> {
-    /// Steps done.
-    pub step: u32,
-    /// Steps of the whole run.
-    pub steps: u32,
-    /// This step's losses.
-    pub losses: &'a Losses,
-    /// Seconds of this session so far.
-    pub seconds: f64,
-    /// Pictures a second, over this session.
-    pub images_per_second: f64,
-    /// Seconds left at this rate.
-    pub seconds_left: f64,
 }
 
 /// How a training session ended.
@@ -179,6 +165,7 @@ impl<'a> Session<'a> {
         if self.step == 0 {
             self.paint_sheet()?;
         }
+        self.meter = Meter::new(self.meter.seconds());
         while self.step < self.steps() {
             if self.watch.stopped() {
                 self.save()?;
@@ -362,72 +349,5 @@ impl<'a> Session<'a> {
             std::fs::remove_file(&path).map_err(Error::io(&path, "removing an old checkpoint"))?;
         }
         Ok(())
-    }
-}
-
-/// Means between two lines of the records, and speed.
-struct Meter {
-    begin: Instant,
-    /// Seconds of earlier sessions.
-    before: f64,
-    /// Steps and pictures of this session.
-    steps: u32,
-    images: usize,
-    line: Line,
-}
-
-/// Sums since the last line.
-struct Line {
-    begin: Instant,
-    images: usize,
-    steps: u32,
-    sums: BTreeMap<&'static str, f64>,
-}
-
-impl Line {
-    fn new() -> Self {
-        Self { begin: Instant::now(), images: 0, steps: 0, sums: BTreeMap::new() }
-    }
-}
-
-impl Meter {
-    fn new(before: f64) -> Self {
-        Self { begin: Instant::now(), before, steps: 0, images: 0, line: Line::new() }
-    }
-
-    fn add(&mut self, losses: &Losses, images: usize) {
-        self.steps += 1;
-        self.images += images;
-        self.line.steps += 1;
-        self.line.images += images;
-        for (name, value) in &losses.0 {
-            *self.line.sums.entry(name).or_default() += value;
-        }
-    }
-
-    fn report<'l>(&self, step: u32, steps: u32, losses: &'l Losses) -> StepReport<'l> {
-        let seconds = self.begin.elapsed().as_secs_f64();
-        StepReport {
-            step,
-            steps,
-            losses,
-            seconds,
-            images_per_second: self.images as f64 / seconds,
-            seconds_left: seconds / f64::from(self.steps.max(1)) * f64::from(steps - step),
-        }
-    }
-
-    /// The line that is due, after which a new one begins.
-    fn measures(&mut self, step: u32, rate: f64) -> Measures {
-        let line = std::mem::replace(&mut self.line, Line::new());
-        let values =
-            line.sums.into_iter().map(|(name, sum)| (name.into(), sum / f64::from(line.steps.max(1))));
-        Measures {
-            step,
-            seconds: self.before + self.begin.elapsed().as_secs_f64(),
-            images_per_second: line.images as f64 / line.begin.elapsed().as_secs_f64().max(1e-9),
-            rate,
-            values: values.collect(),
-        }
     }
 }

@@ -179,11 +179,8 @@ fn probe(prepared: &Prepared, device: &Device, watch: &mut dyn Watch) -> Result<
         if watch.stopped() {
             return Err(Error::Interrupted);
         }
-        watch.progress(
-            "measuring the speed",
-            (times.iter().sum::<f64>() * 1e3) as u64,
-            (PROBE_SECONDS * 1e3) as u64,
-        );
+        let percent = 100.0 * times.iter().sum::<f64>() / PROBE_SECONDS;
+        watch.progress("measuring the speed", percent as u64, 100);
         times.push(take(1 + times.len() as u32)?);
     }
     times.sort_by(f64::total_cmp);

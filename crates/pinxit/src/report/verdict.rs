@@ -73,16 +73,30 @@ fn mean_and_error(values: &[f64]) -> (f64, f64) {
 /// Whether the samples lie nearer to training pictures than real pictures do that were kept away
 /// from training. A model that paints copies is at distances near 0.
 fn copying(gallery: &Gallery) -> Option<(Tone, String)> {
-    let near = gallery.samples_nearer_than_real(0.05)?;
-    let (total, expected) = (gallery.samples.len(), gallery.samples.len() as f64 * 0.05);
+    let near = gallery.samples_nearer_than_real(SHARE)?;
+    Some(nearness(near, gallery.samples.len()))
+}
+
+/// The share of real held-out pictures that sets the distance at which a sample counts as near.
+const SHARE: f64 = 0.05;
+
+/// What it means that `near` of `total` samples are near a training picture. By chance it would be
+/// a binomial number; three standard deviations above its mean are no longer chance.
+fn nearness(near: usize, total: usize) -> (Tone, String) {
+    let expected = SHARE * total as f64;
+    let by_chance = expected + 3.0 * (expected * (1.0 - SHARE)).sqrt();
+    let (tone, meaning) = if 2 * near > total {
+        (Tone::Warning, "it may be copying; look at the pairs below")
+    } else if near as f64 > by_chance {
+        (Tone::Plain, "closer than new pictures are; the pairs below show how close")
+    } else {
+        (Tone::Good, "no sign of copying")
+    };
     let sentence = format!(
         "{near} of {total} samples lie nearer to a training picture than 95 % of the held-out pictures do \
-         ({expected:.0} would by chance)"
+         ({expected:.0} would by chance): {meaning}"
     );
-    Some(match near * 2 > total {
-        true => (Tone::Warning, format!("{sentence}: it may be copying; look at the pairs below")),
-        false => (Tone::Good, format!("{sentence}: no sign of copying")),
-    })
+    (tone, sentence)
 }
 
 #[cfg(test)]
@@ -101,5 +115,13 @@ mod tests {
         assert!(of(|t| 1.0 + (-20.0 * t).exp()).contains("is level"));
         assert!(of(|t| 1.0 + (t - 0.5).powi(2)).contains("rises"));
         assert_eq!(trend(&[1.0; 10]), None);
+    }
+
+    #[test]
+    fn nearness_beyond_chance_is_said() {
+        assert_eq!(nearness(5, 100).0, Tone::Good);
+        assert_eq!(nearness(14, 100).0, Tone::Plain);
+        assert_eq!(nearness(60, 100).0, Tone::Warning);
+        assert!(nearness(14, 100).1.contains("(5 would by chance)"));
     }
 }

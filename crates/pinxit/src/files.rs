@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 
@@ -29,6 +30,18 @@ pub fn write_whole(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Resu
     finish().inspect_err(|_| {
         let _ = fs::remove_file(&temporary); // the first error is the one to tell
     })
+}
+
+/// Removes temporary files in `folder` that are older than `age`: what a killed process left half
+/// written. One that can't be removed is left: it does no harm.
+pub fn remove_leftovers(folder: &Path, age: Duration) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let modified = entry.metadata().and_then(|metadata| metadata.modified()).ok();
+        let is_old = modified.and_then(|time| time.elapsed().ok()).is_some_and(|since| since >= age);
+        if is_old && entry.path().extension().is_some_and(|extension| extension == "tmp") {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Makes renames and new names in `folder` last through a power cut.

@@ -1,5 +1,6 @@
 //! A recipe: everything that a run depends on, as one TOML file.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -131,6 +132,43 @@ impl Recipe {
             .try_into()
             .map_err(|e: toml::de::Error| Error::config(format!("setting {key}: {}", e.message())))?;
         Ok(())
+    }
+
+    /// The settings, as `table.name`, in which two recipes differ; where the pictures lie and what
+    /// the recipe says about itself don't count.
+    ///
+    /// # Errors
+    /// If a value has no TOML form.
+    pub fn differences(&self, other: &Self) -> Result<Vec<String>> {
+        let flat = |recipe: &Self| -> Result<BTreeMap<String, toml::Value>> {
+            let mut flat = BTreeMap::new();
+            for (name, value) in crate::knobs::table(recipe)? {
+                match value {
+                    toml::Value::Table(table) => {
+                        flat.extend(table.into_iter().map(|(key, value)| (format!("{name}.{key}"), value)));
+                    }
+                    value => _ = flat.insert(name, value),
+                }
+            }
+            flat.retain(|key, _| key != "about" && key != "data.source");
+            Ok(flat)
+        };
+        let (ours, theirs) = (flat(self)?, flat(other)?);
+        let keys: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+        Ok(keys.into_iter().filter(|key| ours.get(*key) != theirs.get(*key)).cloned().collect())
+    }
+
+    /// The same recipe with the path of its pictures independent of the folder that one is in.
+    ///
+    /// # Errors
+    /// If the path is empty but no data source, or the current folder is gone.
+    pub fn anchored(mut self) -> Result<Self> {
+        let source = &self.data.source;
+        if !source.is_empty() && !source.starts_with("builtin:") {
+            let path = std::path::absolute(source).map_err(Error::io(source, "finding the pictures"))?;
+            self.data.source = path.to_string_lossy().into_owned();
+        }
+        Ok(self)
     }
 
     /// Every key that [`set`](Self::set) takes for this recipe's family, as `table.name`.

@@ -15,12 +15,13 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::Snapshot;
 use crate::error::{Error, Result};
-use crate::files::{sync_folder, write_whole};
+use crate::files::{remove_leftovers, sync_folder, write_whole};
 use crate::recipe::Recipe;
 
 /// A run's folder on disk.
@@ -50,7 +51,7 @@ pub enum Record {
 pub struct Event {
     /// The step before which it happened.
     pub step: u32,
-    /// A word for programs: `rollback`, `resume`, `stop`, `done`.
+    /// A word for programs: `rollback`, `resume` or `stop`.
     pub event: String,
     /// A sentence for people.
     pub message: String,
@@ -108,7 +109,7 @@ impl Run {
                 .and_then(|()| fs::create_dir_all(draft.folder.join("samples")))
                 .and_then(|()| File::create(draft.folder.join("lock")).map(drop))
                 .map_err(Error::io(folder, "making the run's folder"))?;
-            draft.write_recipe(recipe)?;
+            draft.write_recipe(&recipe.clone().anchored()?)?;
             fs::rename(&draft.folder, folder).map_err(Error::io(folder, "making the run's folder"))?;
             sync_folder(parent)
         };
@@ -169,6 +170,13 @@ impl Run {
                 "another process is training this run now; wait for it or stop it",
             )),
             Err(TryLockError::Error(e)) => Err(Error::io(&path, "locking")(e)),
+        }
+    }
+
+    /// Removes what a killed process left half written. Only for the holder of the lock.
+    pub fn remove_leftovers(&self) {
+        for folder in ["", "checkpoints", "samples"] {
+            remove_leftovers(&self.folder.join(folder), Duration::ZERO);
         }
     }
 
@@ -297,7 +305,12 @@ impl Run {
     /// If the disk refuses.
     pub fn rewind_records(&self, step: u32) -> Result<()> {
         let mut text = Vec::new();
-        for record in self.records()?.iter().filter(|record| record.step() <= step) {
+        // A rollback that led to this very checkpoint will happen, and be recorded, again.
+        let is_past = |record: &&Record| match record {
+            Record::Event(event) if event.event == "rollback" => event.step < step,
+            record => record.step() <= step,
+        };
+        for record in self.records()?.iter().filter(is_past) {
             serde_json::to_writer(&mut text, record)
                 .map_err(|e| Error::checkpoint(&self.folder, e.to_string()))?;
             text.push(b'\n');

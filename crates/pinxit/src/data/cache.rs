@@ -18,6 +18,8 @@ use super::{Dataset, ImageShape};
 use crate::error::{Error, Result};
 use crate::files;
 
+/// Longer than any writing takes: what is older was left by a killed process.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const MAGIC: &[u8] = b"PINXITpx";
 /// Raised whenever the layout, or what decoding does to a picture, changes.
 pub(super) const VERSION: u32 = 1;
@@ -134,7 +136,7 @@ pub(super) fn write(
 ) -> Result<()> {
     let folder = target.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(Error::io(folder, WRITING))?;
-    remove_leftovers(folder);
+    files::remove_leftovers(folder, DAY);
     let failed = || Error::io(target, WRITING);
     files::write_whole(target, |temporary| {
         let mut file = BufWriter::with_capacity(1 << 20, File::create(temporary).map_err(failed())?);
@@ -154,19 +156,6 @@ fn prologue(start: u64, json: &[u8]) -> Vec<u8> {
     let words = [u64::from(VERSION), start, json.len() as u64];
     let words: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     [MAGIC, &words[..], &Sha256::digest(json)[..]].concat()
-}
-
-/// Removes what a killed process left half written; a day is longer than any writing takes.
-fn remove_leftovers(folder: &Path) {
-    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let modified = entry.metadata().and_then(|metadata| metadata.modified()).ok();
-        let is_old = modified.and_then(|time| time.elapsed().ok()).is_some_and(|age| age > DAY);
-        if is_old && entry.path().extension().is_some_and(|extension| extension == "tmp") {
-            // Left where it is if it can't be removed: it does no harm.
-            _ = fs::remove_file(entry.path());
-        }
-    }
 }
 
 /// Where decoded pictures are kept when nothing else is said: `PINXIT_CACHE`, or `pinxit` in the

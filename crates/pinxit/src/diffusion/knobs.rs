@@ -2,7 +2,7 @@
 
 use crate::data::{DataFacts, ImageShape};
 use crate::error::{Error, Result};
-use crate::nn::UNetConfig;
+use crate::nn::{Budget, UNetConfig};
 
 crate::knobs! {
     /// The part of a diffusion family's `[model]` table that all of them share.
@@ -26,16 +26,20 @@ crate::knobs! {
     }
 }
 
+/// Pictures, repeats counted, without which a network had better be smaller.
+const ENOUGH_PICTURES: f64 = 40_000.0;
+/// Channels, levels and blocks beyond which no machine follows.
+const LARGEST: usize = 4096;
 /// The longer side, in pixels, that the smallest level of a U-Net may have.
 const SMALLEST_LEVEL: usize = 20;
 
 impl DiffusionKnobs {
-    /// Fills in what is open, for pictures of `facts` on an ordinary computer, and refuses what
-    /// can't work.
+    /// Fills in what is open, for pictures of `facts` and what the machine can do in the time given,
+    /// and refuses what can't work.
     ///
     /// # Errors
     /// [`Error::Config`] that says which knob or size to change.
-    pub fn fill(&mut self, facts: &DataFacts) -> Result<()> {
+    pub fn fill(&mut self, facts: &DataFacts, budget: Budget) -> Result<()> {
         let ImageShape { height, width, .. } = facts.shape;
         let multipliers = match &self.multipliers {
             Some(multipliers) => multipliers.clone(),
@@ -45,7 +49,9 @@ impl DiffusionKnobs {
         let attention = (1..multipliers.len()).map(|level| side >> level).filter(|&side| side <= 8).collect();
         self.multipliers = Some(multipliers);
         self.attention.get_or_insert(attention);
-        self.width.get_or_insert(if side <= 12 { 64 } else { 48 });
+        if self.width.is_none() {
+            self.width = Some(self.affordable_width(facts, budget)?);
+        }
         if !(0.0..1.0).contains(&self.label_drop) {
             return Err(Error::config(format!(
                 "model.label_drop is {}; it must be at least 0 and below 1",
@@ -56,6 +62,21 @@ impl DiffusionKnobs {
             return Err(Error::config("model.min_snr_gamma must be above 0; leave it away to turn it off"));
         }
         self.unet(facts).map(drop)
+    }
+
+    /// The widest usual network that sees enough pictures to learn from within the budget.
+    fn affordable_width(&self, facts: &DataFacts, budget: Budget) -> Result<usize> {
+        let ImageShape { height, width, .. } = facts.shape;
+        let usual = if height.min(width) <= 12 { [64, 48, 32, 24] } else { [48, 32, 24, 16] };
+        let Some(budget) = budget else { return Ok(usual[0]) };
+        for candidate in usual {
+            let unet = Self { width: Some(candidate), ..self.clone() }.unet(facts)?;
+            let macs = 3.0 * unet.cost([height, width]).forward_macs as f64; // forward, two products backward
+            if macs * ENOUGH_PICTURES <= budget {
+                return Ok(candidate);
+            }
+        }
+        Ok(usual[3])
     }
 
     /// The network of filled-in knobs.
@@ -69,8 +90,26 @@ impl DiffusionKnobs {
                 "the recipe is not resolved: model.width, model.multipliers and model.attention are open",
             ));
         };
-        if width == 0 || width % 8 != 0 {
-            return Err(Error::config(format!("model.width is {width}; it must be a multiple of 8")));
+        if width == 0 || width % 8 != 0 || width > LARGEST {
+            return Err(Error::config(format!(
+                "model.width is {width}; it must be a multiple of 8 up to {LARGEST}"
+            )));
+        }
+        if multipliers.is_empty() || multipliers.iter().any(|&multiplier| !(1..=64).contains(&multiplier)) {
+            return Err(Error::config(format!(
+                "model.multipliers is {multipliers:?}; it needs a number from 1 to 64 for each level"
+            )));
+        }
+        if !(1..=64).contains(&self.blocks) {
+            return Err(Error::config(format!("model.blocks is {}; it must be 1 to 64", self.blocks)));
+        }
+        if let Some(head) = self.head_dim
+            && (head == 0 || multipliers.iter().any(|multiplier| multiplier * width % head != 0))
+        {
+            return Err(Error::config(format!(
+                "model.head_dim is {head}; it must divide the channels of every level, model.width times \
+                 model.multipliers"
+            )));
         }
         let channels: Vec<_> = multipliers.iter().map(|multiplier| multiplier * width).collect();
         let side = facts.shape.height.min(facts.shape.width);

@@ -78,6 +78,9 @@ pub struct SamplePlan {
     clamp: bool,
 }
 
+/// More steps than any sampler can use in f32.
+const MOST_STEPS: usize = 100_000;
+
 impl SampleKnobs {
     /// Turns knobs into a plan for a model with `preconditioning`.
     ///
@@ -87,6 +90,11 @@ impl SampleKnobs {
     pub fn plan(&self, preconditioning: &Preconditioning) -> Result<SamplePlan> {
         let name = self.sampler.as_deref().ok_or_else(|| Error::config("sample.sampler is not set"))?;
         let steps = self.steps.ok_or_else(|| Error::config("sample.steps is not set"))?;
+        if steps > MOST_STEPS {
+            return Err(Error::config(format!(
+                "sample.steps is {steps}; more than {MOST_STEPS} serve nothing"
+            )));
+        }
         let sampler = samplers::find(name)?;
         let schedule = self.schedule.unwrap_or_else(|| preconditioning.usual_schedule(sampler));
         self.refuse_useless(sampler, schedule)?;

@@ -15,7 +15,7 @@ use crate::data::DataFacts;
 use crate::error::Result;
 use crate::knobs;
 use crate::model::{Learner, Model};
-use crate::nn::Cost;
+use crate::nn::{Budget, Cost};
 use crate::nn::{Ema, Init, UNet2d, UNetConfig};
 use crate::recipe::Recipe;
 
@@ -86,9 +86,9 @@ fn read<K: Kind>(recipe: &Recipe) -> Result<(DiffusionKnobs, K)> {
 ///
 /// # Errors
 /// [`Error::Config`](crate::Error::Config) for knobs or sizes that can't work.
-pub fn resolve<K: Kind>(recipe: &mut Recipe, facts: &DataFacts) -> Result<()> {
+pub fn resolve<K: Kind>(recipe: &mut Recipe, facts: &DataFacts, budget: Budget) -> Result<()> {
     let (mut shared, own) = read::<K>(recipe)?;
-    shared.fill(facts)?;
+    shared.fill(facts, budget)?;
     let (preconditioning, _) = own.parts()?;
 
     let mut sample: SampleKnobs = knobs::parse(&recipe.sample, "sample")?;

@@ -14,7 +14,7 @@ use crate::data::DataFacts;
 use crate::error::{Error, Result};
 use crate::knobs::Knob;
 use crate::model::{Learner, Model};
-pub use crate::nn::Cost;
+pub use crate::nn::{Budget, Cost};
 use crate::recipe::{self, Recipe};
 
 /// A kind of generator: how it is called, set, trained and loaded.
@@ -31,7 +31,7 @@ pub struct Family {
     pub sample_knobs: &'static [Knob],
     /// Fills in what the recipe leaves open (`model` and `sample` tables, learning rate), from the
     /// shape and number of the pictures; refuses what can't work. Idempotent.
-    pub resolve: fn(&mut Recipe, &DataFacts) -> Result<()>,
+    pub resolve: fn(&mut Recipe, &DataFacts, Budget) -> Result<()>,
     /// What a resolved recipe costs.
     pub cost: fn(&Recipe, &DataFacts) -> Result<Cost>,
     /// A learner with fresh weights, for a resolved recipe.

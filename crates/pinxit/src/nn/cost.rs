@@ -11,6 +11,10 @@ pub struct Cost {
     pub activation_bytes: u64,
 }
 
+/// Multiply-adds that the machine can do in the time that a run has; `None` for a run that was given
+/// a number of steps instead of a time.
+pub type Budget = Option<f64>;
+
 /// Adds up the cost of layers for one picture.
 ///
 /// Bytes are those of the f32 tensors that the backward pass needs: the input of every

@@ -21,7 +21,7 @@ mod unet_blocks;
 mod unet_config;
 
 pub use conv::Conv2d;
-pub use cost::{Cost, Tally};
+pub use cost::{Budget, Cost, Tally};
 pub use dropout::{Dropout, Mode};
 pub use ema::{Ema, ramped_decay};
 pub use embedding::Embedding;

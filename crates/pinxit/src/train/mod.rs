@@ -20,6 +20,7 @@ use crate::checkpoint::Snapshot;
 use crate::error::{Error, Result};
 use crate::image_io::{self, Overwrite};
 use crate::model::{Learner, Request, Step};
+use crate::recipe::Recipe;
 use crate::run::{Event, Record, Run};
 use crate::tensorboard::EventFile;
 use crate::watch::Watch;
@@ -82,6 +83,7 @@ pub enum Outcome {
 /// and the disk.
 pub fn train(run: &Run, device: &Device, watch: &mut dyn TrainWatch) -> Result<Outcome> {
     let _lock = run.lock()?;
+    run.remove_leftovers();
     let recipe = run.recipe()?;
     let complete = recipe.train.steps.is_some() && recipe.train.checkpoint_every.is_some();
     let begun = complete && !run.checkpoints()?.is_empty();
@@ -311,6 +313,19 @@ impl<'a> Session<'a> {
 
     fn restore(&mut self, step: u32, snapshot: &Snapshot) -> Result<()> {
         let path = self.run.checkpoint_path(step);
+        let then = Recipe::from_toml(snapshot.note("recipe", &path)?, &path.display().to_string())?;
+        let changed = then.differences(&self.prepared.recipe)?;
+        if !changed.is_empty() {
+            return Err(Error::checkpoint(
+                self.run.folder(),
+                format!(
+                    "its recipe.toml has changed since the run began ({}); put it back, or start a new run with \
+                     --recipe {}",
+                    changed.join(", "),
+                    self.run.folder().join("recipe.toml").display()
+                ),
+            ));
+        }
         let unreadable = |name: &str| Error::checkpoint(&path, format!("its note \"{name}\" can't be read"));
         let now = &self.prepared.fingerprint;
         let then = snapshot.note("data", &path)?;

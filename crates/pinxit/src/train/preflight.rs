@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use crate::data::split::{self, Split};
 use crate::data::{self, DataFacts, Dataset, Loader, ScanReport};
 use crate::error::{Error, Result};
-use crate::families::{self, Cost, Family};
+use crate::families::{self, Budget, Cost, Family};
 use crate::machine::{self, Machine};
 use crate::model::{Learner, Step};
 use crate::recipe::Recipe;
@@ -85,10 +85,16 @@ pub(super) fn prepare(
     let train: Arc<dyn Dataset> = Arc::new(split::view(all.clone(), Split::Train, recipe.data.holdout)?);
     let facts = DataFacts { shape, classes: train.classes().to_vec(), count: train.len() };
     let fingerprint = fingerprint(train.as_ref());
-    (family.resolve)(&mut recipe, &facts)?;
-    let cost = (family.cost)(&recipe, &facts)?;
     let machine = Machine::look();
-    let batch = *recipe.train.batch.get_or_insert_with(|| choose_batch(&cost, &facts, &machine));
+    let budget = budget(&recipe, &machine);
+    (family.resolve)(&mut recipe, &facts, budget)?;
+    let cost = (family.cost)(&recipe, &facts)?;
+    let batch = *recipe
+        .train
+        .batch
+        .get_or_insert_with(|| choose_batch(&cost, &facts, &machine).max(recipe.train.accumulate));
+    let memory = estimate_memory(&cost, batch.div_ceil(recipe.train.accumulate));
+    refuse_beyond(&machine, memory)?;
     let loader = Loader::new(train, &recipe.data, batch, recipe.train.seed, device)?;
 
     let mut prepared = Prepared {
@@ -101,7 +107,7 @@ pub(super) fn prepare(
             batch,
             steps: recipe.train.steps.unwrap_or(0),
             seconds_per_step: None,
-            memory: estimate_memory(&cost, batch / recipe.train.accumulate.max(1)),
+            memory,
             machine,
         },
         recipe,
@@ -130,6 +136,9 @@ fn check(recipe: &Recipe) -> Result<()> {
         _ if train.steps == Some(0) => refuse("steps", "must be at least 1"),
         _ if train.batch == Some(0) => refuse("batch", "must be at least 1"),
         _ if train.accumulate == 0 => refuse("accumulate", "must be at least 1"),
+        _ if train.batch.is_some_and(|batch| train.accumulate > batch) => {
+            refuse("accumulate", "can't be more than train.batch")
+        }
         _ if train.minutes.is_some_and(|m| !(m > 0.0 && m.is_finite())) => {
             refuse("minutes", "must be above 0")
         }
@@ -159,7 +168,28 @@ fn choose_batch(cost: &Cost, facts: &DataFacts, machine: &Machine) -> usize {
 /// Weights, gradients, two moments of Adam and the moving average, and what one part of a batch
 /// keeps for the backward pass.
 fn estimate_memory(cost: &Cost, pictures: usize) -> u64 {
-    cost.parameters * 4 * 5 + cost.activation_bytes * pictures as u64
+    let weights = cost.parameters.saturating_mul(4 * 5);
+    weights.saturating_add(cost.activation_bytes.saturating_mul(pictures as u64))
+}
+
+/// Refuses a run that can't fit, before anything is allocated.
+fn refuse_beyond(machine: &Machine, memory: u64) -> Result<()> {
+    if memory <= machine.memory {
+        return Ok(());
+    }
+    let gigabytes = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+    Err(Error::config(format!(
+        "training would take about {:.1} GiB of memory and this machine has {:.1}: take a smaller train.batch, a \
+         larger train.accumulate, a smaller network (model.width) or smaller pictures (--size)",
+        gigabytes(memory),
+        gigabytes(machine.memory)
+    )))
+}
+
+/// What the machine can do in the time that a run has.
+fn budget(recipe: &Recipe, machine: &Machine) -> Budget {
+    let minutes = recipe.train.minutes.unwrap_or(DEFAULT_MINUTES);
+    recipe.train.steps.is_none().then_some(60.0 * minutes * MACS_PER_CORE * machine.threads as f64)
 }
 
 /// Seconds of one step, measured on a learner that is then thrown away, so that measuring leaves

@@ -60,7 +60,7 @@ const fn family(learner: fn(&Recipe, &DataFacts, &Device) -> Result<Box<dyn Lear
         paper: "",
         model_knobs: &[],
         sample_knobs: &[],
-        resolve: |_, _| Ok(()),
+        resolve: |_, _, _| Ok(()),
         cost: |_, _| Ok(Cost::default()),
         learner,
         model: |_, _, _, _| Err(Error::config("never opened")),

@@ -190,3 +190,40 @@ fn a_setting_that_the_family_does_not_know_is_refused_by_name() {
         assert!(message.contains(&format!("brush does not apply to {}", family.name)), "{message}");
     });
 }
+
+#[test]
+fn an_edited_recipe_is_not_resumed() {
+    each_family(|family, folder| {
+        let run = Run::create(&folder.join("run"), &recipe(family)).unwrap();
+        train(&run, &Device::flex(), &mut StopAfter { steps: 3, seen: 0 }).unwrap();
+        let mut edited = run.recipe().unwrap();
+        edited.train.clip = 9.0;
+        run.write_recipe(&edited).unwrap();
+        let resumed = train(&run, &Device::flex(), &mut StopAfter { steps: 9, seen: 0 });
+        let message = resumed.unwrap_err().to_string();
+        assert!(message.contains("train.clip") && message.contains("recipe.toml"), "{message}");
+    });
+}
+
+#[test]
+fn a_run_that_can_not_fit_is_refused_before_it_begins() {
+    each_family(|family, folder| {
+        let mut recipe = recipe(family);
+        recipe.train.batch = Some(4_000_000_000);
+        let run = Run::create(&folder.join("run"), &recipe).unwrap();
+        let message =
+            train(&run, &Device::flex(), &mut StopAfter { steps: 9, seen: 0 }).unwrap_err().to_string();
+        assert!(message.contains("GiB") && message.contains("train.batch"), "{message}");
+    });
+}
+
+#[test]
+fn what_a_killed_process_left_half_written_is_removed() {
+    each_family(|family, folder| {
+        let run = Run::create(&folder.join("run"), &recipe(family)).unwrap();
+        let left = run.folder().join("checkpoints/.00000002.safetensors.1-0.tmp");
+        fs::write(&left, "half").unwrap();
+        train(&run, &Device::flex(), &mut StopAfter { steps: 9, seen: 0 }).unwrap();
+        assert!(!left.exists());
+    });
+}

@@ -20,7 +20,7 @@ fn recipe(family: &Family, extra: &str) -> Recipe {
     let text =
         format!("family = \"{}\"\n[model]\nwidth = 16\nblocks = 1\ndropout = 0.1\n{extra}", family.name);
     let mut recipe: Recipe = toml::from_str(&text).unwrap();
-    (family.resolve)(&mut recipe, &facts()).unwrap();
+    (family.resolve)(&mut recipe, &facts(), None).unwrap();
     recipe
 }
 
@@ -167,7 +167,7 @@ fn resolving_is_idempotent_and_costs_what_it_builds() {
     for family in FAMILIES {
         let once = recipe(family, "");
         let mut twice = once.clone();
-        (family.resolve)(&mut twice, &facts()).unwrap();
+        (family.resolve)(&mut twice, &facts(), None).unwrap();
         assert_eq!(once, twice);
         let cost = (family.cost)(&once, &facts()).unwrap();
         assert_eq!(cost.parameters as usize, learner(family, &once).parameters());
@@ -183,7 +183,7 @@ fn usual_sizes_get_a_network_and_odd_ones_an_answer() {
         let shape = ImageShape { channels: 3, height, width };
         let mut recipe = Recipe { family: "flow".into(), ..toml::from_str("").unwrap() };
         let family = find("flow").unwrap();
-        (family.resolve)(&mut recipe, &DataFacts { shape, ..facts() }).map(|()| recipe)
+        (family.resolve)(&mut recipe, &DataFacts { shape, ..facts() }, None).map(|()| recipe)
     };
     for (height, width) in [(8, 8), (9, 9), (28, 28), (32, 32), (32, 48), (64, 64), (128, 128), (256, 256)] {
         resolve(height, width).unwrap();
@@ -227,6 +227,6 @@ fn what_makes_no_sense_is_refused_with_a_reason() {
     ] {
         let table = toml::from_str(knobs).unwrap();
         let mut recipe = Recipe { model: table, ..toml::from_str("").unwrap() };
-        assert!((family.resolve)(&mut recipe, &facts()).is_err(), "{knobs}");
+        assert!((family.resolve)(&mut recipe, &facts(), None).is_err(), "{knobs}");
     }
 }

@@ -34,7 +34,7 @@ fn every_recipe_resolves_and_takes_a_step() {
         let facts =
             DataFacts { shape: dataset.shape(), classes: dataset.classes().to_vec(), count: dataset.len() };
         let family = families::find(&recipe.family).unwrap();
-        (family.resolve)(&mut recipe, &facts).unwrap();
+        (family.resolve)(&mut recipe, &facts, None).unwrap();
         let text = recipe.to_toml().unwrap();
         assert_eq!(Recipe::from_toml(&text, shipped.name).unwrap(), recipe);
 

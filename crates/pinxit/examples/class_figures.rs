@@ -1,4 +1,5 @@
-//! How well a run paints the classes it was asked for, against its own training and held-out pictures.
+//! How well a run paints the classes it was asked for, against its own training and held-out pictures;
+//! and, for a family that knows it, how probable the held-out pictures are.
 //!
 //! `cargo run --release --example class_figures -- runs/demo`
 
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use pinxit::data::split::{self, Split};
 use pinxit::data::{self, Dataset};
 use pinxit::metrics::classes::Labelled;
+use pinxit::metrics::likelihood::bits_per_dim;
 use pinxit::run::Run;
 use pinxit::sample::Trained;
 use pinxit::watch::Unwatched;
@@ -21,6 +23,14 @@ fn main() -> pinxit::Result<()> {
         data::open(recipe, &data::default_cache_dir(), &mut Unwatched)?.dataset.into();
     let read = |part| split::view(all.clone(), part, recipe.holdout).map(|view| Labelled::read(&view));
     let (train, held_out) = (read(Split::Train)?, read(Split::Heldout)?);
+    if trained.model.likelihood().is_some() {
+        let unseen = split::view(all.clone(), Split::Heldout, recipe.holdout)?;
+        let bits = bits_per_dim(&trained, &unseen, 64, &mut Unwatched)?;
+        println!(
+            "bits per dimension of {} held-out pictures: {:.3} +- {:.3}",
+            bits.count, bits.mean, bits.error
+        );
+    }
     let classes = trained.model.classes().len();
     let right = Labelled::paint(&trained, 100 * classes, 0, &mut Unwatched)?;
     let teacher =

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
 use pinxit::checkpoint::Snapshot;
+use pinxit::data;
 use pinxit::families::{FAMILIES, Family};
+use pinxit::metrics::likelihood::bits_per_dim;
 use pinxit::recipe::Recipe;
 use pinxit::run::{Record, Run};
 use pinxit::sample::{SampleOptions, SamplePlan, Trained};
@@ -225,5 +227,23 @@ fn what_a_killed_process_left_half_written_is_removed() {
         fs::write(&left, "half").unwrap();
         train(&run, &Device::flex(), &mut StopAfter { steps: 9, seen: 0 }).unwrap();
         assert!(!left.exists());
+    });
+}
+
+#[test]
+fn a_family_that_knows_likelihoods_tells_finite_bits_and_the_others_say_so() {
+    each_family(|family, folder| {
+        let run = train_to_the_end(&folder.join("run"), &recipe(family));
+        let trained = Trained::open(&run, None, &Device::flex()).unwrap();
+        let dataset = data::open(&trained.recipe.data, folder, &mut Unwatched).unwrap().dataset;
+        let told = bits_per_dim(&trained, &*dataset, 2, &mut Unwatched);
+        match trained.model.likelihood() {
+            // A hardly trained bound is worse than the 8 bits of a uniform model, not absurd.
+            Some(_) => {
+                let bits = told.unwrap();
+                assert!(bits.count == 2 && (0.0..40.0).contains(&bits.mean), "{bits:?}");
+            }
+            None => assert!(told.unwrap_err().to_string().contains(family.name)),
+        }
     });
 }

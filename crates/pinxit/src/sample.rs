@@ -9,7 +9,7 @@ use crate::model::{Generate, Model, Request};
 use crate::recipe::Recipe;
 use crate::rng::{Purpose, Rng};
 use crate::run::Run;
-use crate::watch::Watch;
+use crate::watch::{Part, Watch};
 
 /// Pictures worked on at once. What a picture looks like doesn't depend on it.
 const CHUNK: usize = 64;
@@ -147,7 +147,7 @@ impl SamplePlan {
                 options: options.clone(),
             };
             let mut part =
-                Part { watch, start: start as u64, len: (end - start) as u64, total: seeds.len() as u64 };
+                Part { watch, before: start as u64, len: (end - start) as u64, total: seeds.len() as u64 };
             let images = generator.generate(&request, &mut part)?;
             for (offset, image) in images.iter_dim(0).enumerate() {
                 take(start + offset, image.squeeze_dim(0))?;
@@ -171,29 +171,6 @@ impl SamplePlan {
             return Ok(Tensor::zeros([0, channels, height, width], &Device::flex()));
         }
         Ok(Tensor::stack(images, 0))
-    }
-}
-
-/// Counts the sampler steps of one chunk as a part of all pictures.
-struct Part<'a> {
-    watch: &'a mut dyn Watch,
-    start: u64,
-    len: u64,
-    total: u64,
-}
-
-impl Watch for Part<'_> {
-    fn progress(&mut self, _task: &str, done: u64, total: u64) {
-        let done = self.start + self.len * done / total.max(1);
-        self.watch.progress("painting", done, self.total);
-    }
-
-    fn notice(&mut self, message: &str) {
-        self.watch.notice(message);
-    }
-
-    fn stopped(&self) -> bool {
-        self.watch.stopped()
     }
 }
 

@@ -148,7 +148,7 @@ pub(crate) struct Settings {
     #[serde(rename = "train.steps")]
     pub(crate) steps: Option<u32>,
     /// Minutes to train for; the speed is measured first and gives the number of steps.
-    #[arg(long, value_name = "M")]
+    #[arg(long, value_name = "M", allow_negative_numbers = true)]
     #[serde(rename = "train.minutes")]
     pub(crate) minutes: Option<f64>,
     /// Pictures a step.
@@ -231,7 +231,7 @@ pub(crate) struct SampleSettings {
     #[arg(long, value_name = "NAME")]
     pub(crate) sampler: Option<String>,
     /// How strongly to insist on the class.
-    #[arg(long, value_name = "G")]
+    #[arg(long, value_name = "G", allow_negative_numbers = true)]
     pub(crate) guidance: Option<f64>,
 }
 

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use pinxit::Error;
 use pinxit::device::{self, Device};
 use pinxit::recipe::{self, Recipe};
 use pinxit::run::Run;
@@ -86,8 +87,7 @@ fn set(recipe: &mut Recipe, key: &str, value: &str) -> Outcome {
 /// A run by its folder, or by its name below `runs/`.
 pub(crate) fn find_run(name: &Path) -> Outcome<Run> {
     let below = Path::new(RUNS).join(name);
-    let folder = if !name.exists() && below.exists() { &below } else { name };
-    Ok(Run::open(folder)?)
+    Ok(Run::open(name).or_else(|error| Run::open(&below).map_err(|_| error))?)
 }
 
 /// `runs/STEM`, or the first of `runs/STEM-2`, `runs/STEM-3`, ... that doesn't exist.
@@ -107,6 +107,23 @@ pub(crate) fn run_name(source: &str) -> String {
         "" => "run".into(),
         name => name.into(),
     }
+}
+
+/// Makes sure, before any work, that a sheet can be written to `path`: a new PNG file in a folder
+/// that is there.
+pub(crate) fn prepare_sheet(flag: &str, path: &Path) -> Outcome {
+    if !path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png")) {
+        let message = format!("{flag} {}: sheets are PNG files; end the name in .png", path.display());
+        return Err(Failure::Usage(message));
+    }
+    if path.exists() {
+        let message = format!("{} exists and is not overwritten; choose another {flag}", path.display());
+        return Err(Failure::Usage(message));
+    }
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(Error::io(folder, "making the folder"))?;
+    }
+    Ok(())
 }
 
 /// Sets up the threads that the flags ask for, and gives the device.

@@ -9,10 +9,13 @@ use crate::model::{Generate, Model, Request};
 use crate::recipe::Recipe;
 use crate::rng::{Purpose, Rng};
 use crate::run::Run;
-use crate::watch::Watch;
+use crate::watch::{Part, Watch};
 
 /// Pictures worked on at once. What a picture looks like doesn't depend on it.
 const CHUNK: usize = 64;
+
+/// Most pictures of one request: more would fill the memory with seeds and names alone.
+const MOST: usize = 10_000_000;
 
 /// A run's trained model with what it was trained by.
 pub struct Trained {
@@ -35,13 +38,14 @@ impl Trained {
     /// If there is no checkpoint yet, or it is damaged or doesn't fit its recipe.
     pub fn open(run: &Run, step: Option<u32>, device: &Device) -> Result<Self> {
         let Some((step, snapshot)) = run.read_checkpoint(step)? else {
-            return Err(Error::checkpoint(
-                run.folder(),
-                format!(
-                    "the run has no checkpoint yet; go on with it: pinxit train --resume {}",
-                    run.folder().display()
-                ),
-            ));
+            let message = match run.lock() {
+                Ok(_) => {
+                    let folder = run.folder().display();
+                    format!("the run has no checkpoint yet; go on with it: pinxit train --resume {folder}")
+                }
+                Err(_) => "the run is being trained now and its first checkpoint is still to come".into(),
+            };
+            return Err(Error::checkpoint(run.folder(), message));
         };
         let path = run.checkpoint_path(step);
         let recipe = Recipe::from_toml(snapshot.note("recipe", &path)?, &path.display().to_string())?;
@@ -95,8 +99,8 @@ impl SamplePlan {
     /// Resolves `options` for a trained model.
     ///
     /// # Errors
-    /// [`Error::Config`] for a knob that the family has no use for, by name, or a class that the
-    /// model doesn't know.
+    /// [`Error::Config`] for a knob that the family has no use for, by name, a class that the
+    /// model doesn't know, more than 10 million pictures, or seeds beyond 64 bits.
     pub fn new(trained: &Trained, options: &SampleOptions) -> Result<Self> {
         let mut recipe = trained.recipe.clone();
         for (name, value) in &options.knobs {
@@ -110,7 +114,7 @@ impl SamplePlan {
             }
             recipe.set(&format!("sample.{name}"), &value.to_string())?;
         }
-        let seeds: Vec<u64> = (0..options.count as u64).map(|i| options.seed.wrapping_add(i)).collect();
+        let seeds = seeds(options)?;
         let names = trained.model.classes();
         let classes = match &options.class {
             None => seeds
@@ -143,7 +147,7 @@ impl SamplePlan {
                 options: options.clone(),
             };
             let mut part =
-                Part { watch, start: start as u64, len: (end - start) as u64, total: seeds.len() as u64 };
+                Part { watch, before: start as u64, len: (end - start) as u64, total: seeds.len() as u64 };
             let images = generator.generate(&request, &mut part)?;
             for (offset, image) in images.iter_dim(0).enumerate() {
                 take(start + offset, image.squeeze_dim(0))?;
@@ -170,27 +174,16 @@ impl SamplePlan {
     }
 }
 
-/// Counts the sampler steps of one chunk as a part of all pictures.
-struct Part<'a> {
-    watch: &'a mut dyn Watch,
-    start: u64,
-    len: u64,
-    total: u64,
-}
-
-impl Watch for Part<'_> {
-    fn progress(&mut self, _task: &str, done: u64, total: u64) {
-        let done = self.start + self.len * done / total.max(1);
-        self.watch.progress("painting", done, self.total);
+/// The seeds of the pictures, one after the other.
+fn seeds(options: &SampleOptions) -> Result<Vec<u64>> {
+    let SampleOptions { count, seed, .. } = *options;
+    if count > MOST {
+        return Err(Error::config(format!("--count {count}: at most {MOST} pictures can be made at a time")));
     }
-
-    fn notice(&mut self, message: &str) {
-        self.watch.notice(message);
-    }
-
-    fn stopped(&self) -> bool {
-        self.watch.stopped()
-    }
+    let end = seed.checked_add((count as u64).saturating_sub(1)).ok_or_else(|| {
+        Error::config(format!("--seed {seed} with --count {count}: the last seed is beyond {}", u64::MAX))
+    })?;
+    Ok((seed..=end).take(count).collect())
 }
 
 /// The class of a picture for which none was asked: uniform, from its own seed.
@@ -215,6 +208,16 @@ fn find_class(class: &str, names: &[String]) -> Result<u32> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn seeds_end_where_64_bits_do() {
+        let at = |seed, count| seeds(&SampleOptions { seed, count, ..SampleOptions::default() });
+        assert_eq!(at(u64::MAX, 1).unwrap(), [u64::MAX]);
+        assert_eq!(at(5, 3).unwrap(), [5, 6, 7]);
+        assert!(at(5, 0).unwrap().is_empty());
+        assert!(at(u64::MAX, 2).unwrap_err().to_string().contains("--seed"));
+        assert!(at(0, MOST + 1).unwrap_err().to_string().contains("--count"));
+    }
 
     #[test]
     fn a_class_is_found_by_name_before_number() {

@@ -27,6 +27,9 @@ struct DataAnswer {
 }
 
 pub(crate) fn run(options: &Data) -> Outcome {
+    if let Some(path) = &options.sheet {
+        settings::prepare_sheet("--sheet", path)?;
+    }
     let recipe = settings::data_recipe(options)?;
     stop::listen("nothing is kept")?;
     let mut progress = Progress::new(options.quiet);

@@ -1,7 +1,6 @@
 //! `pinxit demo`: the whole path once, on built-in digits.
 
 use pinxit::recipe;
-use pinxit::run::Run;
 use pinxit::train;
 
 use crate::commands::train::{Start, finish, next, work};
@@ -17,7 +16,7 @@ pub(crate) fn run(options: &Demo) -> Outcome {
     let device = settings::device(&options.working)?;
     let recipe = recipe::load(RECIPE)?;
     let folder = options.out.clone().unwrap_or_else(|| settings::free_folder(RECIPE));
-    let start = Start::New(Run::create(&folder, &recipe)?);
+    let start = Start::create(&folder, &recipe)?;
     let report = work(&start, GALLERY_ROWS, &device, options.working.quiet)?;
     if report.outcome != train::Outcome::Finished {
         return finish(&report, &options.reporting);

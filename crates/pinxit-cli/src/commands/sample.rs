@@ -1,6 +1,6 @@
 //! `pinxit sample`: new pictures from a run.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Instant;
 
 use pinxit::Error;
@@ -39,6 +39,7 @@ struct PictureReport {
 
 pub(crate) fn run(options: &Sample) -> Outcome {
     let device = settings::device(&options.working)?;
+    stop::listen("what is painted is kept")?;
     let run = settings::find_run(&options.run)?;
     let trained = Trained::open(&run, options.checkpoint, &device)?;
     let as_typed = SampleOptions {
@@ -58,7 +59,9 @@ pub(crate) fn run(options: &Sample) -> Outcome {
         seconds: 0.0,
     };
     refuse_existing(&report)?;
-    stop::listen("what is painted is kept")?;
+    if let Some(path) = &report.grid {
+        settings::prepare_sheet("--grid", path)?;
+    }
     let begin = Instant::now();
     paint(&trained, &plan, &report, options.working.quiet)?;
     report.seconds = begin.elapsed().as_secs_f64();
@@ -68,9 +71,11 @@ pub(crate) fn run(options: &Sample) -> Outcome {
 /// Name and place of every picture: `DIR/CLASS/SEED.png`, or `DIR/SEED.png` without classes.
 fn pictures(request: &Request, classes: &[String], out: Option<&Path>) -> Vec<PictureReport> {
     let one = |(i, &seed): (usize, &u64)| {
-        let class = request.classes.get(i).and_then(|&class| classes.get(class as usize)).cloned();
+        let index = request.classes.get(i).copied();
+        let class = index.and_then(|index| classes.get(index as usize)).cloned();
         let file = out.map(|out| {
-            let folder = class.as_ref().map_or(out.to_path_buf(), |class| out.join(class));
+            let below = index.zip(class.as_deref()).map(|(index, class)| class_folder(index, class));
+            let folder = below.map_or(out.to_path_buf(), |below| out.join(below));
             folder.join(format!("{seed:06}.png"))
         });
         PictureReport { seed, class, file }
@@ -78,13 +83,24 @@ fn pictures(request: &Request, classes: &[String], out: Option<&Path>) -> Vec<Pi
     request.seeds.iter().enumerate().map(one).collect()
 }
 
+/// The folder of a class: its name, unless that comes from a checkpoint that would lead elsewhere.
+fn class_folder(index: u32, class: &str) -> String {
+    let mut components = Path::new(class).components();
+    let is_one = matches!((components.next(), components.next()),
+        (Some(Component::Normal(name)), None) if name == class);
+    match is_one && !class.contains(['/', '\\', '\0']) {
+        true => class.into(),
+        false => format!("class-{index}"),
+    }
+}
+
 /// Nothing is overwritten, and that is said before the work and not after it.
 fn refuse_existing(report: &SampleReport) -> Outcome {
-    let files = report.pictures.iter().filter_map(|picture| picture.file.as_ref());
-    match files.chain(&report.grid).find(|file| file.exists()) {
+    let mut files = report.pictures.iter().filter_map(|picture| picture.file.as_ref());
+    match files.find(|file| file.exists()) {
         None => Ok(()),
         Some(file) => Err(Failure::Usage(format!(
-            "{} exists and is not overwritten; choose another folder, file or --seed",
+            "{} exists and is not overwritten; choose another folder or --seed",
             file.display()
         ))),
     }
@@ -108,12 +124,17 @@ fn paint(trained: &Trained, plan: &SamplePlan, report: &SampleReport, quiet: boo
         }
         Ok(())
     });
+    if let (Ok(()) | Err(Error::Interrupted), Some(path)) = (&painted, &report.grid)
+        && !sheet.is_empty()
+    {
+        save_sheet(path, &sheet)?;
+    }
     match painted {
         Err(Error::Interrupted) => {
-            Err(Failure::Stopped(format!("stopped with {} saved", format::plural(saved, "picture"))))
+            let saved = format::plural(saved.max(sheet.len()), "picture");
+            Err(Failure::Stopped(format!("stopped with {saved} saved")))
         }
-        Err(error) => Err(error.into()),
-        Ok(()) => Ok(report.grid.as_ref().map_or(Ok(()), |path| save_sheet(path, &sheet))?),
+        painted => Ok(painted?),
     }
 }
 
@@ -165,4 +186,19 @@ fn show(report: &SampleReport, out: Option<&Path>) -> String {
     rows.extend(out.map(|out| ["folder".into(), out.display().to_string()]));
     rows.extend(report.grid.iter().map(|grid| ["sheet".into(), grid.display().to_string()]));
     table(&rows, DIM)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_class_leads_out_of_the_folder() {
+        for class in ["cat", "a b", "7", "..."] {
+            assert_eq!(class_folder(3, class), class);
+        }
+        for class in ["", ".", "..", "../up", "/etc", "a/b", "a/", "a\\b", "a\0"] {
+            assert_eq!(class_folder(3, class), "class-3", "{class:?}");
+        }
+    }
 }

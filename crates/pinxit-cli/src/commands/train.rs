@@ -6,6 +6,7 @@ use std::sync::Arc;
 use pinxit::data::{self, Dataset};
 use pinxit::device::Device;
 use pinxit::image_io::{Overwrite, save_png};
+use pinxit::recipe::Recipe;
 use pinxit::report::{self, Gallery};
 use pinxit::run::{Record, Run};
 use pinxit::sample::Trained;
@@ -31,7 +32,7 @@ pub(crate) fn run(options: &Train) -> Outcome {
             let recipe = settings::train_recipe(options)?;
             let name = settings::run_name(&recipe.data.source);
             let folder = options.new.out.clone().unwrap_or_else(|| settings::free_folder(&name));
-            Start::New(Run::create(&folder, &recipe)?)
+            Start::create(&folder, &recipe)?
         }
     };
     let report = work(&start, GALLERY_ROWS, &device, options.working.quiet)?;
@@ -40,8 +41,16 @@ pub(crate) fn run(options: &Train) -> Outcome {
 
 /// Where a session begins.
 pub(crate) enum Start {
-    New(Run),
+    New { run: Run, made_folder: bool },
     Resumed(Run),
+}
+
+impl Start {
+    /// A new run in `folder`, which may exist if it is empty.
+    pub(crate) fn create(folder: &Path, recipe: &Recipe) -> Outcome<Self> {
+        let made_folder = !folder.exists();
+        Ok(Self::New { run: Run::create(folder, recipe)?, made_folder })
+    }
 }
 
 /// How a session ended.
@@ -60,7 +69,7 @@ pub(crate) struct TrainReport {
 
 /// Trains to the end or to Ctrl-C and writes what there is to show.
 pub(crate) fn work(start: &Start, gallery_rows: usize, device: &Device, quiet: bool) -> Outcome<TrainReport> {
-    let (Start::New(run) | Start::Resumed(run)) = start;
+    let (Start::New { run, .. } | Start::Resumed(run)) = start;
     stop::listen("the run is saved after this step")?;
     let mut progress = Progress::new(quiet);
     progress.line(&format!("{DIM}run {}; Ctrl-C saves and stops{DIM:#}", run.folder().display()));
@@ -181,9 +190,11 @@ pub(crate) fn preflight(preflight: &Preflight) -> String {
     format!("{heading}\n{}", table(&rows, DIM).trim_end())
 }
 
-/// A run that failed before its first step leaves no folder behind.
+/// A run that failed before its first step leaves no folder behind, unless the folder was the
+/// user's or another process trains in it by now.
 fn discard_unbegun(start: &Start) {
-    let Start::New(run) = start else { return };
+    let Start::New { run, made_folder: true } = start else { return };
+    let Ok(_lock) = run.lock() else { return };
     let is_empty = |found: pinxit::Result<usize>| found.is_ok_and(|n| n == 0);
     if is_empty(run.checkpoints().map(|steps| steps.len()))
         && is_empty(run.sheets().map(|steps| steps.len()))
@@ -195,7 +206,7 @@ fn discard_unbegun(start: &Start) {
 
 fn explain(error: Error, start: &Start) -> Failure {
     match (error, start) {
-        (Error::Interrupted, Start::New(_)) => {
+        (Error::Interrupted, Start::New { .. }) => {
             Failure::Stopped("stopped before the first step; nothing was kept".into())
         }
         (Error::Interrupted, Start::Resumed(run)) => {

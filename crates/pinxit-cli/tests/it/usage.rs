@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::program::Place;
+use crate::program::{Place, short_run};
 
 #[test]
 fn a_misspelt_flag_or_command_names_the_right_one() {
@@ -66,6 +66,35 @@ fn a_run_that_is_not_there_and_a_device_that_is_not_built_in() {
     place.pinxit(&["train", "--resume", "runs/none"]).fails(1, &["runs/none"]);
     place.pinxit(&["train", "--data", "builtin:digits", "--device", "abacus"]).fails(1, &["abacus", "cpu"]);
     assert!(!place.path().join("runs").exists() || place.list("runs").is_empty());
+}
+
+#[test]
+fn figures_out_of_range_are_named_and_leave_no_run() {
+    let place = Place::new();
+    place.pinxit(&["train", "--data", "builtin:digits", "--minutes", "-1"]).fails(2, &["minutes", "above 0"]);
+    assert!(!place.path().join("runs").exists() || place.list("runs").is_empty(), "no run is left");
+    place.pinxit(&["data", "builtin:digits", "--sheet", "sheet.jpg"]).fails(2, &["--sheet", ".png"]);
+    fs::create_dir(place.path().join("mine")).unwrap();
+    place
+        .pinxit(&["train", "--data", "builtin:digits", "--minutes", "-1", "--out", "mine"])
+        .fails(2, &["minutes"]);
+    assert!(place.path().join("mine").exists(), "a folder that the user made is not removed");
+}
+
+#[test]
+fn a_folder_of_the_same_name_does_not_hide_a_run_and_sampling_is_checked_first() {
+    let place = Place::new();
+    short_run(&place, "demo");
+    fs::create_dir(place.path().join("demo")).unwrap();
+    let sample = |arguments: &[&str]| place.pinxit(&[&["sample", "demo"], arguments].concat());
+    let painted = sample(&["-n", "2", "--grid", "new/sheet.png"]);
+    assert_eq!(painted.code(), Some(0), "{}", painted.err());
+    assert!(place.path().join("new/sheet.png").is_file(), "its folder is made");
+    sample(&["--grid", "sheet.jpg"]).fails(2, &["--grid", ".png"]);
+    sample(&["-n", "2", "--seed", "18446744073709551615", "--out", "x"]).fails(2, &["--seed"]);
+    sample(&["-n", "4000000000", "--out", "x"]).fails(2, &["--count"]);
+    sample(&["-n", "1", "--guidance", "-3", "--out", "x"]).fails(2, &["guidance"]);
+    assert!(!place.path().join("x").exists());
 }
 
 impl crate::program::Ended {

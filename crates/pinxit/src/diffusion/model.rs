@@ -66,7 +66,7 @@ impl Generate for DiffusionModel {
         for (number, seeds) in request.seeds.chunks(at_once).enumerate() {
             let start = number * at_once;
             let classes = request.classes.get(start..start + seeds.len()).unwrap_or_default().to_vec();
-            let mut watch = Part { watch, before: steps * number as u64, total };
+            let mut watch = Part { watch, before: steps * number as u64, len: steps, total };
             pictures.push(self.sample(&plan, seeds, &Condition { classes }, &mut watch)?);
         }
         if pictures.is_empty() {
@@ -159,11 +159,12 @@ impl Likelihood for DiffusionModel {
         let labels = if self.classes.is_empty() { &[][..] } else { &batch.labels };
         self.check_classes(labels, batch.len())?;
         let parts = batch.split(batch.len().div_ceil(self.at_once()));
-        let total = (levels.count() * parts.len()) as u64;
+        let steps = levels.count() as u64;
+        let total = steps * parts.len() as u64;
         let mut nats = Vec::with_capacity(batch.len());
         for (number, part) in parts.iter().enumerate() {
             let classes = if self.classes.is_empty() { Vec::new() } else { part.labels.clone() };
-            let mut watch = Part { watch, before: (number * levels.count()) as u64, total };
+            let mut watch = Part { watch, before: steps * number as u64, len: steps, total };
             let denoiser = self.denoiser();
             let bound =
                 vlb::Bound { denoiser: &Clamped(&denoiser), levels, condition: &Condition { classes } };

@@ -34,7 +34,7 @@ pub struct Recipe {
 }
 
 fn default_family() -> String {
-    "flow".into()
+    families::DEFAULT.name.into()
 }
 
 impl Default for Recipe {

@@ -43,6 +43,9 @@ pub struct Family {
 /// Opens the trained model in a checkpoint.
 pub type OpenModel = fn(&Recipe, &DataFacts, &Snapshot, &Device) -> Result<Box<dyn Model>>;
 
+/// The family of a recipe that names none.
+pub static DEFAULT: &Family = &flow::FAMILY;
+
 /// Every family.
 pub static FAMILIES: &[&Family] = &[&flow::FAMILY, &edm::FAMILY, &ddpm::FAMILY];
 

@@ -1,7 +1,7 @@
 //! The differentiable operations as a list, so that every test runs every one of them.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use pinxit_kernels::{Activation, attention, conv2d, group_norm, linear, silu, upsample_nearest2};
+use pinxit_kernels::{Activation, activate, attention, conv2d, group_norm, linear, upsample_nearest2};
 
 /// Numbers in a flat list with their shape.
 #[derive(Clone, Debug)]
@@ -129,7 +129,7 @@ pub(crate) fn cases(batch: usize) -> Vec<Case> {
             &[&[b, 32, 32, 32], &[32], &[32]],
             run!(|(x, g, h)| group_norm(x, g, h, 8, 1e-5, Activation::Silu), 4, 1, 1),
         ),
-        case("silu", 1, &[&[b, 30, 31, 31]], run!(|(x,)| silu(x), 4)),
+        case("silu", 1, &[&[b, 30, 31, 31]], run!(|(x,)| activate(x, Activation::Silu), 4)),
         case(
             "attention",
             3,

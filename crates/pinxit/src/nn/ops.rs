@@ -4,6 +4,6 @@
 //! a layer doesn't know.
 
 pub use pinxit_kernels::{
-    Activation, AdamStep, adam, attention, conv2d, group_norm, lerp, linear, silu, sum_of_squares,
+    Activation, AdamStep, activate, adam, attention, conv2d, group_norm, lerp, linear, sum_of_squares,
     upsample_nearest2,
 };

@@ -18,6 +18,7 @@ mod glue;
 mod group_norm;
 mod linear;
 mod map;
+pub mod peak;
 mod reduce;
 mod simd;
 #[cfg(test)]

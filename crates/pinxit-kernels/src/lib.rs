@@ -11,8 +11,10 @@
 mod adam;
 mod attention;
 mod conv2d;
+mod conv_transpose2d;
 mod exp;
 mod gemm;
+mod geometry;
 mod glue;
 mod group_norm;
 mod linear;
@@ -28,7 +30,8 @@ mod upsample;
 
 pub use adam::{AdamStep, adam, lerp};
 pub use attention::attention;
-pub use conv2d::conv2d;
+pub use conv_transpose2d::conv_transpose2d;
+pub use conv2d::{conv2d, masked_conv2d};
 pub use group_norm::{Activation, group_norm};
 pub use linear::linear;
 pub use map::MappedFile;

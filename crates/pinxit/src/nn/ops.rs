@@ -4,6 +4,6 @@
 //! a layer doesn't know.
 
 pub use pinxit_kernels::{
-    Activation, AdamStep, adam, attention, conv2d, group_norm, lerp, linear, silu, sum_of_squares,
-    upsample_nearest2,
+    Activation, AdamStep, adam, attention, conv_transpose2d, conv2d, group_norm, lerp, linear, masked_conv2d,
+    silu, sum_of_squares, upsample_nearest2,
 };

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use pinxit_kernels::{
-    Activation, attention, conv_transpose2d, conv2d, group_norm, linear, masked_conv2d, silu,
+    Activation, activate, attention, conv_transpose2d, conv2d, group_norm, linear, masked_conv2d,
     upsample_nearest2,
 };
 
@@ -153,7 +153,7 @@ pub(crate) fn cases(batch: usize) -> Vec<Case> {
             &[&[b, 32, 32, 32], &[32], &[32]],
             run!(|(x, g, h)| group_norm(x, g, h, 8, 1e-5, Activation::Silu), 4, 1, 1),
         ),
-        case("silu", 1, &[&[b, 30, 31, 31]], run!(|(x,)| silu(x), 4)),
+        case("silu", 1, &[&[b, 30, 31, 31]], run!(|(x,)| activate(x, Activation::Silu), 4)),
         case(
             "attention",
             3,

@@ -1,7 +1,7 @@
 //! The operations against compositions of Burn's own, which autodiff derives: the oracle of the glue.
 
-use crate::operations::{Numbers, cases, run};
-use burn::tensor::{Device, Tensor, activation, module, ops::ConvOptions};
+use crate::operations::{CAUSAL, Numbers, cases, run};
+use burn::tensor::{Device, Tensor, activation, module, ops::ConvOptions, ops::ConvTransposeOptions};
 use pinxit_kernels::{Activation, AdamStep, activate, adam, lerp, sum_of_squares};
 
 type Run = fn(&[Numbers], &Device) -> Vec<Numbers>;
@@ -18,6 +18,21 @@ fn burn_conv2d(
     padding: usize,
 ) -> Tensor<4> {
     module::conv2d(x, w, bias, ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1))
+}
+
+fn burn_masked_conv2d(x: Tensor<4>, w: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
+    let mask = Tensor::<1>::from_data(CAUSAL.map(|alive| f32::from(u8::from(alive))), &w.device());
+    burn_conv2d(x, w * mask.reshape([1, 1, 3, 3]), Some(bias), 1, 1)
+}
+
+fn burn_conv_transpose2d(
+    x: Tensor<4>,
+    w: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    [stride, padding, rest]: [usize; 3],
+) -> Tensor<4> {
+    let options = ConvTransposeOptions::new([stride; 2], [padding; 2], [rest; 2], [1; 2], 1);
+    module::conv_transpose2d(x, w, bias, options)
 }
 
 fn burn_group_norm(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, groups: usize) -> Tensor<4> {
@@ -41,6 +56,9 @@ fn by_burn() -> Vec<Run> {
         run!(|(x, w, bias)| burn_conv2d(x, w, Some(bias), 1, 1), 4, 4, 1),
         run!(|(x, w)| burn_conv2d(x, w, None, 2, 1), 4, 4),
         run!(|(x, w)| burn_conv2d(x, w, None, 1, 0), 4, 4),
+        run!(|(x, w, bias)| burn_masked_conv2d(x, w, bias), 4, 4, 1),
+        run!(|(x, w, bias)| burn_conv_transpose2d(x, w, Some(bias), [2, 1, 0]), 4, 4, 1),
+        run!(|(x, w)| burn_conv_transpose2d(x, w, None, [3, 2, 2]), 4, 4),
         run!(
             |(x, w, bias): (Tensor<2>, Tensor<2>, Tensor<1>)| x.matmul(w.transpose()) + bias.unsqueeze(),
             2,

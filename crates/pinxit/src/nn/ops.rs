@@ -3,12 +3,12 @@
 //! On the CPU they are the kernels of `pinxit-kernels`, on a GPU compositions of Burn's operations;
 //! a layer doesn't know.
 
-use burn::tensor::ops::{AvgPoolOptions, ConvTransposeOptions, PadMode};
+use burn::tensor::ops::{AvgPoolOptions, PadMode};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation, module};
 
 pub use pinxit_kernels::{
-    Activation, AdamStep, activate, adam, attention, conv2d, group_norm, lerp, linear, sum_of_squares,
-    upsample_nearest2,
+    Activation, AdamStep, activate, adam, attention, conv_transpose2d, conv2d, group_norm, lerp, linear,
+    sum_of_squares, upsample_nearest2,
 };
 
 /// `tanh(a) sigmoid(b)` of the two halves of the channels (van den Oord et al. 2016, "Conditional
@@ -83,22 +83,6 @@ pub fn batch_norm_inference<const D: usize>(
     activate(x * slope.reshape(line) + intercept.reshape(line), activation)
 }
 
-/// The transpose of [`conv2d`], as PyTorch's `conv_transpose2d` (no dilation, one group).
-///
-/// `x [B, C_in, H, W]`, `weight [C_in, C_out, K_h, K_w]`, `bias [C_out]` give `[B, C_out, H', W']`
-/// with `H' = (H - 1) stride - 2 padding + K_h + output_padding`, and `W'` likewise.
-pub fn conv_transpose2d(
-    x: Tensor<4>,
-    weight: Tensor<4>,
-    bias: Option<Tensor<1>>,
-    stride: usize,
-    padding: usize,
-    output_padding: usize,
-) -> Tensor<4> {
-    let options = ConvTransposeOptions::new([stride; 2], [padding; 2], [output_padding; 2], [1; 2], 1);
-    module::conv_transpose2d(x, weight, bias, options)
-}
-
 /// Whether a masked convolution sees the pixel itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MaskType {
@@ -121,9 +105,17 @@ pub fn masked_conv2d(
     colours: usize,
     padding: usize,
 ) -> Tensor<4> {
-    let dims = weight.dims();
-    let mask = Tensor::<4>::from_data(TensorData::new(causal_mask(dims, mask, colours), dims), &x.device());
-    conv2d(x, weight * mask, bias, 1, padding)
+    let dims @ [_, _, kh, kw] = weight.dims();
+    let mask = causal_mask(dims, mask, colours);
+    let alive: Vec<bool> =
+        (0..kh * kw).map(|tap| mask.iter().skip(tap).step_by(kh * kw).any(|&seen| seen > 0.0)).collect();
+    // The taps are the same for all pairs of channels, except for the pixel itself of several colours.
+    let weight = if colours > 1 {
+        weight * Tensor::from_data(TensorData::new(mask, dims), &x.device())
+    } else {
+        weight
+    };
+    pinxit_kernels::masked_conv2d(x, weight, bias, &alive, padding)
 }
 
 /// 1 where a weight `[out, in, kernel, kernel]` is seen and 0 where it is masked.

@@ -108,8 +108,8 @@ fn check(workload: &mut dyn Workload, steps: usize) -> Value {
 
 fn peaks() -> Value {
     json!({
-        "multiply_adds_per_second": pinxit_kernels::peak::multiply_adds_per_second(),
-        "bytes_per_second": pinxit_kernels::peak::bytes_per_second(),
+        "multiply_adds_per_second": pinxit::nn::ops::peak::multiply_adds_per_second(),
+        "bytes_per_second": pinxit::nn::ops::peak::bytes_per_second(),
     })
 }
 

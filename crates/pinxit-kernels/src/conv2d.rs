@@ -7,7 +7,7 @@
 
 use crate::gemm::{Operand, Target, gemm, multiples};
 use crate::glue::{self, Array, Operation};
-use crate::{reduce, threads};
+use crate::{reduce, threads, winograd};
 use burn::tensor::Tensor;
 use burn::tensor::module::conv2d as burn_conv2d;
 use burn::tensor::ops::ConvOptions;
@@ -79,14 +79,14 @@ impl Operation for Conv2d {
 /// Sizes of a convolution.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Geometry {
-    images: usize,
-    in_channels: usize,
-    out_channels: usize,
-    input: [usize; 2],
-    kernel: [usize; 2],
-    output: [usize; 2],
-    stride: usize,
-    padding: usize,
+    pub(crate) images: usize,
+    pub(crate) in_channels: usize,
+    pub(crate) out_channels: usize,
+    pub(crate) input: [usize; 2],
+    pub(crate) kernel: [usize; 2],
+    pub(crate) output: [usize; 2],
+    pub(crate) stride: usize,
+    pub(crate) padding: usize,
 }
 
 impl Geometry {
@@ -100,7 +100,7 @@ impl Geometry {
         Self { images, in_channels, out_channels, input: [h, w], kernel: [kh, kw], output, stride, padding }
     }
 
-    fn output_dims(&self) -> [usize; 4] {
+    pub(crate) fn output_dims(&self) -> [usize; 4] {
         [self.images, self.out_channels, self.output[0], self.output[1]]
     }
 
@@ -174,6 +174,9 @@ fn pad_input<'a>(g: &Geometry, x: &'a [f32]) -> Cow<'a, [f32]> {
 
 /// `y[b, o, .] = sum over (c, i, j) of weight[o, c, i, j] x[b, c, .] + bias[o]`.
 pub(crate) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+    if let Some(y) = winograd::forward(g, x, weight, bias) {
+        return y;
+    }
     let mut y = vec![0.0; g.output_dims().iter().product()];
     if let Some(bias) = bias {
         threads::for_each_block(
@@ -198,6 +201,9 @@ pub(crate) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f3
 
 /// `dw[o, c, i, j] = sum over (b, y, x) of dy[b, o, y, x] x[b, c, ...]`, image after image.
 pub(crate) fn backward_weight(g: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
+    if let Some(dw) = winograd::backward_weight(g, x, dy) {
+        return dw;
+    }
     let x = pad_input(g, x);
     let (taps, pixels) = (g.taps(), g.pixels());
     let (channels, output_pixels) = (multiples(g.out_channels, g.output_area()), g.output_pixels());
@@ -229,6 +235,9 @@ pub(crate) fn backward_bias(g: &Geometry, dy: &[f32]) -> Vec<f32> {
 /// the s x s phases of `dx` is a convolution of `dy` with stride 1 by those taps reversed. With s = 1 this is
 /// the convolution with the flipped kernel.
 pub(crate) fn backward_x(g: &Geometry, weight: &[f32], dy: &[f32]) -> Vec<f32> {
+    if let Some(dx) = winograd::backward_x(g, weight, dy) {
+        return dx;
+    }
     let mut dx = vec![0.0; g.images * g.in_channels * g.input_area()];
     let reach = g.kernel.map(|size| size.div_ceil(g.stride) - 1);
     let last = g.input.map(|size| (size - 1 + g.padding) / g.stride);
@@ -288,7 +297,7 @@ fn backward_x_phase(
 
 /// The plain twin: the definition, summed in f64, forward and backward at once.
 #[cfg(test)]
-mod twin {
+pub(crate) mod twin {
     use super::Geometry;
 
     /// Calls `f(index of y, of x, of weight)` for each product in the definition.
@@ -313,7 +322,7 @@ mod twin {
         }
     }
 
-    pub(super) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f64> {
+    pub(crate) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f64> {
         let area = g.output_area();
         let count = g.images * g.out_channels * area;
         let mut out: Vec<f64> = (0..count).map(|i| f64::from(bias[i / area % g.out_channels])).collect();
@@ -321,7 +330,7 @@ mod twin {
         out
     }
 
-    pub(super) fn backward(g: &Geometry, x: &[f32], weight: &[f32], dy: &[f32]) -> [Vec<f64>; 3] {
+    pub(crate) fn backward(g: &Geometry, x: &[f32], weight: &[f32], dy: &[f32]) -> [Vec<f64>; 3] {
         let mut grads = [vec![0.0; x.len()], vec![0.0; weight.len()], vec![0.0; g.out_channels]];
         products(g, |y, v, w| {
             grads[0][v] += f64::from(dy[y]) * f64::from(weight[w]);

@@ -25,6 +25,7 @@ mod testing;
 pub mod threads;
 mod tile;
 mod upsample;
+mod winograd;
 
 pub use adam::{AdamStep, adam, lerp};
 pub use attention::attention;
@@ -35,3 +36,4 @@ pub use map::MappedFile;
 pub use reduce::sum_of_squares;
 pub use silu::silu;
 pub use upsample::upsample_nearest2;
+pub use winograd::{exact, set_exact};

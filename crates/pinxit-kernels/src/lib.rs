@@ -27,6 +27,7 @@ mod testing;
 pub mod threads;
 mod tile;
 mod upsample;
+mod winograd;
 
 pub use activation::{Activation, activate};
 pub use adam::{AdamStep, adam, lerp};
@@ -38,3 +39,4 @@ pub use linear::linear;
 pub use map::MappedFile;
 pub use reduce::sum_of_squares;
 pub use upsample::upsample_nearest2;
+pub use winograd::{exact, set_exact};

@@ -3,6 +3,7 @@
 //! Each kind is written once, as [`Activation::value`] and [`Activation::derivative`]. A loop over elements
 //! stands inside [`for_kind`], which compiles it once per kind, so that no element asks which kind it is.
 
+use crate::buffer::unwritten;
 use crate::exp::{normal, sigmoid, tanh};
 use crate::glue::{self, Array, Operation};
 use crate::simd::vectorised;
@@ -158,13 +159,13 @@ impl<const D: usize> Operation for Activate<D> {
 }
 
 fn forward(activation: Activation, x: &[f32]) -> Vec<f32> {
-    let mut y = vec![0.0; x.len()];
+    let mut y = unwritten(x.len());
     threads::for_each_chunk([&mut y], |range, [y]| values(activation, &x[range], y));
     y
 }
 
 fn backward(activation: Activation, x: &[f32], dy: &[f32]) -> Vec<f32> {
-    let mut dx = vec![0.0; x.len()];
+    let mut dx = unwritten(x.len());
     threads::for_each_chunk([&mut dx], |range, [dx]| {
         derivatives(activation, &x[range.clone()], &dy[range], dx);
     });

@@ -5,10 +5,9 @@
 //! channel of all images ([`Sets::of_images`], batch normalisation). A set is one task that passes over it while
 //! it stays in the cache, so that memory is read once and written once, and no sum crosses a task.
 
-use crate::activation::{Activation, for_kind};
+use crate::activation::{self, Activation};
 use crate::buffer::unwritten;
-use crate::reduce;
-use crate::reduce::{Lanes, map_fold};
+use crate::reduce::{self, Lanes};
 use crate::simd::vectorised;
 use crate::threads::{self, Shared};
 use burn::tensor::Tensor;
@@ -146,16 +145,15 @@ vectorised! {
     }
 
     fn forward_set(p: &Norm, set: usize, moments: &[f32], y: &Shared) {
-        let (sets, activation) = (&p.sets, p.activation);
+        let sets = &p.sets;
         let (mean, scale) = (moments[0], p.scale(moments[1]));
         for channel in 0..sets.channels {
             for image in 0..sets.images {
                 let row = sets.row(set, channel, image);
-                let (slope, intercept) = p.line(row, mean, scale);
+                let line = p.line(row, mean, scale);
                 // SAFETY: a row is in one set only, and sets are tasks.
                 let y = unsafe { y.part(sets.elements(row)) };
-                let pairs = y.iter_mut().zip(&p.x[sets.elements(row)]);
-                for_kind!(activation => pairs.for_each(|(y, &x)| *y = activation.value(slope * x + intercept)));
+                activation::along(p.activation, line, &p.x[sets.elements(row)], y);
             }
         }
     }
@@ -164,28 +162,23 @@ vectorised! {
     /// `dx = scale (gamma dn - mean(gamma dn) - x' mean(gamma dn x'))`, the means over the set, and the gradient
     /// of the shift is the sum of dx over the row. `sums` gets the sums of dn x' and of dn for each channel.
     fn backward_set(p: &Norm, set: usize, moments: &[f32], dy: &[f32], out: &Out, sums: &mut [f32]) {
-        let (sets, activation) = (&p.sets, p.activation);
+        let sets = &p.sets;
         let (mean, scale) = (moments[0], p.scale(moments[1]));
         let mut means = [0.0_f64; 2];
         for (channel, sums) in sums.chunks_exact_mut(2).enumerate() {
             let mut lanes = [Lanes::default(); 2];
             for image in 0..sets.images {
                 let row = sets.row(set, channel, image);
-                let (slope, intercept) = p.line(row, mean, scale);
                 let (elements, centre) = (sets.elements(row), mean - p.shift(row));
-                let (x, dy) = (&p.x[elements.clone()], &dy[elements.clone()]);
-                if activation == Activation::None {
-                    let [with_x, alone] = &mut lanes;
-                    with_x.add([x, dy], |[x, dy]| dy * (x - centre));
-                    alone.add([dy], |[dy]| dy);
-                    continue;
+                let (x, mut dn) = (&p.x[elements.clone()], &dy[elements.clone()]);
+                if p.activation != Activation::None {
+                    // SAFETY: a row is in one set only, and sets are tasks.
+                    let out = unsafe { out.dx.part(elements) };
+                    activation::along_derivative(p.activation, p.line(row, mean, scale), [x, dn], out);
+                    dn = out;
                 }
-                // SAFETY: a row is in one set only, and sets are tasks.
-                let dn = unsafe { out.dx.part(elements) };
-                for_kind!(activation => map_fold(dn, [x, dy], &mut lanes, |[x, dy]| {
-                    let dn = dy * activation.derivative(slope * x + intercept);
-                    (dn, [dn * (x - centre), dn])
-                }));
+                lanes[0].add([x, dn], |[x, dn]| dn * (x - centre));
+                lanes[1].add([dn], |[dn]| dn);
             }
             let found = [lanes[0].total() * f64::from(scale), lanes[1].total()];
             let gamma = p.gamma[sets.row(set, channel, 0) % p.gamma.len()];
@@ -205,11 +198,12 @@ vectorised! {
                 let x = &p.x[sets.elements(row)];
                 // SAFETY: a row is in one set only, and sets are tasks.
                 let dx = unsafe { out.dx.part(sets.elements(row)) };
-                if activation == Activation::None {
-                    let dy = &dy[sets.elements(row)];
-                    dx.iter_mut().zip(x).zip(dy).for_each(|((dx, &x), &dy)| *dx = dx_of(dy, x));
+                if p.activation == Activation::None {
+                    for ((dx, &x), &dy) in dx.iter_mut().zip(x).zip(&dy[sets.elements(row)]) {
+                        *dx = dx_of(dy, x);
+                    }
                 } else {
-                    dx.iter_mut().zip(x).for_each(|(d, &x)| *d = dx_of(*d, x));
+                    dx.iter_mut().zip(x).for_each(|(dx, &x)| *dx = dx_of(*dx, x));
                 }
                 if let Some(dshift) = &out.dshift {
                     // SAFETY: as above.

@@ -90,39 +90,6 @@ impl Lanes {
     }
 }
 
-/// Writes the first result of `f` of the elements of `M` slices of one length, and adds the others to `sums`.
-#[inline(always)]
-pub(crate) fn map_fold<const M: usize, const K: usize>(
-    out: &mut [f32],
-    slices: [&[f32]; M],
-    sums: &mut [Lanes; K],
-    f: impl Fn([f32; M]) -> (f32, [f32; K]),
-) {
-    for (block, out) in out.chunks_mut(SHORT).enumerate() {
-        let parts = slices.map(|x| x[block * SHORT..][..out.len()].as_chunks::<LANES>());
-        let (out, out_rest) = out.as_chunks_mut::<LANES>();
-        let mut lanes = [[0.0_f32; LANES]; K];
-        for (vector, out) in out.iter_mut().enumerate() {
-            let vectors = parts.map(|(vectors, _)| &vectors[vector]);
-            for lane in 0..LANES {
-                let (value, terms) = f(vectors.map(|x| x[lane]));
-                out[lane] = value;
-                for k in 0..K {
-                    lanes[k][lane] += terms[k];
-                }
-            }
-        }
-        for (lane, out) in out_rest.iter_mut().enumerate() {
-            let (value, terms) = f(parts.map(|(_, rest)| rest[lane]));
-            *out = value;
-            for k in 0..K {
-                lanes[k][lane] += terms[k];
-            }
-        }
-        sums.iter_mut().zip(lanes).for_each(|(sum, lanes)| sum.take(lanes));
-    }
-}
-
 /// The largest number of `x`, NaN aside.
 #[inline(always)]
 pub(crate) fn largest(x: &[f32]) -> f32 {

@@ -11,6 +11,8 @@
 mod activation;
 mod adam;
 mod attention;
+mod batch_norm;
+mod buffer;
 mod conv2d;
 mod conv_transpose2d;
 mod exp;
@@ -20,6 +22,7 @@ mod glue;
 mod group_norm;
 mod linear;
 mod map;
+mod norm;
 mod reduce;
 mod simd;
 #[cfg(test)]
@@ -32,9 +35,10 @@ mod winograd;
 pub use activation::{Activation, activate};
 pub use adam::{AdamStep, adam, lerp};
 pub use attention::attention;
+pub use batch_norm::{BatchNorm, batch_norm};
 pub use conv_transpose2d::conv_transpose2d;
 pub use conv2d::{conv2d, masked_conv2d};
-pub use group_norm::group_norm;
+pub use group_norm::{group_norm, instance_norm, shifted_group_norm};
 pub use linear::linear;
 pub use map::MappedFile;
 pub use reduce::sum_of_squares;

@@ -23,6 +23,7 @@ mod group_norm;
 mod linear;
 mod map;
 mod norm;
+pub mod peak;
 mod reduce;
 mod simd;
 #[cfg(test)]

@@ -7,8 +7,8 @@ use burn::tensor::ops::{AvgPoolOptions, PadMode};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation, module};
 
 pub use pinxit_kernels::{
-    Activation, AdamStep, activate, adam, attention, conv_transpose2d, conv2d, group_norm, lerp, linear,
-    peak, sum_of_squares, upsample_nearest2,
+    Activation, AdamStep, activate, adam, attention, batch_norm, conv_transpose2d, conv2d, group_norm,
+    instance_norm, lerp, linear, peak, set_exact, shifted_group_norm, sum_of_squares, upsample_nearest2,
 };
 
 /// `tanh(a) sigmoid(b)` of the two halves of the channels (van den Oord et al. 2016, "Conditional
@@ -19,20 +19,6 @@ pub fn gated(x: Tensor<4>) -> Tensor<4> {
     a.tanh() * activation::sigmoid(b)
 }
 
-/// Instance normalisation with optional scale and shift `[C]`, and activation: `[B, C, H, W]` ->
-/// `[B, C, H, W]`.
-pub fn instance_norm(
-    x: Tensor<4>,
-    affine: Option<(Tensor<1>, Tensor<1>)>,
-    eps: f64,
-    activation: Activation,
-) -> Tensor<4> {
-    let channels = x.dims()[1];
-    let (gamma, beta) = affine
-        .unwrap_or_else(|| (Tensor::ones([channels], &x.device()), Tensor::zeros([channels], &x.device())));
-    group_norm(x, gamma, beta, channels, eps, activation)
-}
-
 /// Normalisation of the last dimension: `[..., C]` -> `[..., C]`.
 pub fn layer_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, beta: Tensor<1>, eps: f64) -> Tensor<D> {
     let centred = x.clone() - x.mean_dim(D - 1);
@@ -41,28 +27,6 @@ pub fn layer_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, beta: Tensor<1
     let mut line = [1; D];
     line[D - 1] = features;
     centred / (variance + eps).sqrt() * gamma.reshape(line) + beta.reshape(line)
-}
-
-/// Batch normalisation by the batch's statistics, and activation. Gives `[B, C, ...]` and the mean
-/// and the (biased) variance `[C]`, both without autodiff.
-pub fn batch_norm<const D: usize>(
-    x: Tensor<D>,
-    gamma: Tensor<1>,
-    beta: Tensor<1>,
-    eps: f64,
-    activation: Activation,
-) -> (Tensor<D>, [Tensor<1>; 2]) {
-    let dims = x.dims();
-    let (b, c) = (dims[0], dims[1]);
-    let x = x.reshape([b as i32, c as i32, -1]); // [B, C, N]
-    let n = x.dims()[2] as f64 * b as f64;
-    let total = |x: Tensor<3>| x.sum_dim(2).sum_dim(0) / n; // [1, C, 1]
-    let mean = total(x.clone());
-    let centred = x - mean.clone();
-    let variance = total(centred.clone().square());
-    let statistics = [mean, variance.clone()].map(|t| t.inner().reshape([c]));
-    let y = centred / (variance + eps).sqrt() * gamma.reshape([1, c, 1]) + beta.reshape([1, c, 1]);
-    (activate(y.reshape(dims), activation), statistics)
 }
 
 /// Batch normalisation by given mean and variance `[C]` (without autodiff), and activation:

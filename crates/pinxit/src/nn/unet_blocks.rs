@@ -38,9 +38,8 @@ impl ResnetBlock2d {
     pub fn forward(&self, x: Tensor<4>, time: Tensor<2>, mode: &Mode) -> Tensor<4> {
         let h = self.conv1.forward(self.norm1.forward(x.clone(), Activation::Silu));
         let time = self.time_emb_proj.forward(time); // [B, output]
-        let [b, c] = time.dims();
-        let h = h + time.reshape([b, c, 1, 1]);
-        let h = self.dropout.forward(self.norm2.forward(h, Activation::Silu), mode);
+        let h = self.norm2.forward_shifted(h, time, Activation::Silu);
+        let h = self.dropout.forward(h, mode);
         let h = self.conv2.forward(h);
         match &self.conv_shortcut {
             Some(shortcut) => shortcut.forward(x) + h,

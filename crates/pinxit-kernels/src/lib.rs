@@ -19,6 +19,7 @@ mod gemm;
 mod glue;
 mod group_norm;
 mod linear;
+mod lines;
 mod map;
 mod norm;
 mod reduce;

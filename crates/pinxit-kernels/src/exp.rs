@@ -59,6 +59,22 @@ fn one_more(x: f32) -> f32 {
     (m + 1.0) * power + 1.0
 }
 
+/// `ln(1 + u)` to within 3 units in the last place, for u from 0 to 1.
+///
+/// `ln(1 + u) = 2 atanh(s)` with `s = u / (2 + u)`, an odd function of s: s times a polynomial in s^2.
+#[inline(always)]
+pub(crate) fn ln_1p(u: f32) -> f32 {
+    let s = u / (2.0 + u);
+    let z = s * s;
+    let mut p = 0.244_130_67;
+    p = p * z + 0.213_932_51;
+    p = p * z + 0.286_207_23;
+    p = p * z + 0.399_986_92;
+    p = p * z + 0.666_666_8;
+    p = p * z + 2.0;
+    p * s
+}
+
 /// The hyperbolic tangent to within 3 units in the last place: `(e^2|x| - 1) / (e^2|x| + 1)` with the sign of x.
 #[inline(always)]
 pub(crate) fn tanh(x: f32) -> f32 {
@@ -140,6 +156,13 @@ mod tests {
         assert!(worst < 3.0, "{worst} units");
         assert_eq!([0.0, 9.5, f32::INFINITY].map(tanh), [0.0, 1.0, 1.0]);
         assert!(tanh(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn ln_1p_is_within_three_units_in_the_last_place() {
+        let points = (0..=2000).map(|i| i as f32 / 2000.0).chain((0..80).map(|i| (-i as f32).exp()));
+        let worst = points.map(|u| ulps(ln_1p(u), f64::from(u).ln_1p())).fold(0.0, f64::max);
+        assert!(worst < 3.0, "{worst} units");
     }
 
     #[test]

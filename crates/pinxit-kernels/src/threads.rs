@@ -50,6 +50,11 @@ pub(crate) fn for_each_chunk<const N: usize>(
     for_each_block(outs, [CHUNK; N], len, |i, parts| task(i * CHUNK..i * CHUNK + parts[0].len(), parts));
 }
 
+/// Calls `task(range)` for consecutive parts of `0..len`.
+pub(crate) fn for_each_range(len: usize, task: impl Fn(Range<usize>) + Sync + Send) {
+    for_each(len.div_ceil(CHUNK), pays(len), |i| task(i * CHUNK..len.min((i + 1) * CHUNK)));
+}
+
 /// Calls `task(i, blocks)` with the block `i` of each slice, where a block of slice n has `sizes[n]` elements
 /// and only the last one fewer. `work` is the number of elements that all the tasks read or write.
 pub(crate) fn for_each_block<const N: usize>(

@@ -17,6 +17,8 @@ mod glue;
 mod group_norm;
 mod linear;
 mod map;
+#[doc(hidden)]
+pub mod passes;
 mod reduce;
 mod silu;
 mod simd;

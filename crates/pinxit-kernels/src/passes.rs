@@ -1,10 +1,11 @@
 //! The passes of a convolution over slices, which the benchmarks time one by one.
 
-use crate::conv2d::{self, Geometry};
+use crate::conv2d;
+use crate::geometry::Geometry;
 
 /// A convolution of `x [B, C_in, H, W]` with `weight [C_out, C_in, K_h, K_w]`.
 #[derive(Clone, Copy, Debug)]
-pub struct Convolution(Geometry);
+pub struct Convolution(Geometry<'static>);
 
 impl Convolution {
     /// # Panics
@@ -25,7 +26,7 @@ impl Convolution {
 
     /// The gradient of `x`.
     pub fn backward_x(&self, weight: &[f32], dy: &[f32]) -> Vec<f32> {
-        conv2d::backward_x(&self.0, weight, dy)
+        conv2d::backward_x(&self.0, weight, dy, None)
     }
 
     /// The gradient of `weight`.

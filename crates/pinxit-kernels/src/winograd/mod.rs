@@ -44,7 +44,7 @@ mod transform;
 mod weight_grad;
 mod weights;
 
-use crate::conv2d::Geometry;
+use crate::geometry::Geometry;
 use crate::simd::{self, Level};
 use pass::Pass;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -97,15 +97,17 @@ fn choose(g: &Geometry, size: [usize; 2]) -> Option<Algorithm> {
 
 /// The output of the convolution, where the algorithm pays.
 pub(crate) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Option<Vec<f32>> {
-    let algorithm = choose(g, g.output).filter(|_| enough(g.in_channels, g.out_channels))?;
+    let algorithm = choose(g, g.output).filter(|_| pixels(g, g.in_channels, g.out_channels))?;
     Some(run(algorithm, simd::level(), &Pass::forward(g), x, weight, bias))
 }
 
 /// The gradient of the input, where the algorithm pays.
-pub(crate) fn backward_x(g: &Geometry, weight: &[f32], dy: &[f32]) -> Option<Vec<f32>> {
+///
+/// `bias` is one of the input channels, which a transposed convolution adds.
+pub(crate) fn backward_x(g: &Geometry, weight: &[f32], dy: &[f32], bias: Option<&[f32]>) -> Option<Vec<f32>> {
     let algorithm = choose(g, g.input.map(|size| size.div_ceil(g.stride)))
-        .filter(|_| enough(g.out_channels, g.in_channels))?;
-    Some(run(algorithm, simd::level(), &Pass::backward_x(g), dy, weight, None))
+        .filter(|_| pixels(g, g.out_channels, g.in_channels))?;
+    Some(run(algorithm, simd::level(), &Pass::backward_x(g), dy, weight, bias))
 }
 
 /// The gradient of the weights, where the algorithm pays.
@@ -113,9 +115,10 @@ pub(crate) fn backward_weight(g: &Geometry, x: &[f32], dy: &[f32]) -> Option<Vec
     choose(g, g.output).map(|algorithm| weight_grad(algorithm, simd::level(), g, x, dy))
 }
 
-/// Whether a pass sums over and makes enough channels.
-fn enough(inputs: usize, outputs: usize) -> bool {
-    inputs >= CHANNELS[0] && outputs >= CHANNELS[1]
+/// Whether a pass that makes pixels sums over and makes enough channels, and may mix the pixels of a tile: behind
+/// a mask a pixel must not see others at all, which holds here but for rounding.
+fn pixels(g: &Geometry, inputs: usize, outputs: usize) -> bool {
+    g.alive.is_none() && inputs >= CHANNELS[0] && outputs >= CHANNELS[1]
 }
 
 fn run(

@@ -8,9 +8,9 @@
 use super::product::{Batch, Product, multiply};
 use super::tiles::{BLOCK, Canvas, Grid, Layout, PANEL, Pictures, Region, Window, gather, scatter};
 use super::transform::Transform;
-use super::weights::{Weights, transform_kernels};
+use super::weights::{DEAD, Weights, transform_kernels};
 use super::{Places, scratch};
-use crate::conv2d::Geometry;
+use crate::geometry::Geometry;
 use crate::simd::Level;
 use crate::threads;
 use std::ops::Range;
@@ -90,7 +90,11 @@ pub(super) fn output(g: &Geometry) -> Pictures {
 fn kernel_of_phase(g: &Geometry, order: impl Fn(usize) -> usize, e: [usize; 2]) -> Vec<usize> {
     let taps = g.kernel[0] / g.stride;
     let tap = |i: usize, j: usize| (g.stride * order(i) + e[0]) * g.kernel[1] + g.stride * order(j) + e[1];
-    (0..taps * taps).map(|at| tap(at / taps, at % taps)).collect()
+    let alive = |tap: usize| g.alive.is_none_or(|alive| alive[tap]);
+    (0..taps * taps)
+        .map(|at| tap(at / taps, at % taps))
+        .map(|tap| if alive(tap) { tap } else { DEAD })
+        .collect()
 }
 
 /// Sizes of the buffers of a pass.

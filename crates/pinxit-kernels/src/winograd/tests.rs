@@ -1,10 +1,11 @@
-//! Winograd's algorithm against the definition in f64 ([`conv2d::twin`]).
+//! Winograd's algorithm against the definition in f64 ([`geometry::twin`](crate::geometry::twin)).
 
 #![allow(clippy::unwrap_used)]
 
 use super::lanes::levels;
 use super::*;
-use crate::conv2d::{self, twin};
+use crate::conv2d;
+use crate::geometry::twin;
 use crate::testing::{assert_close, numbers};
 use std::sync::Mutex;
 
@@ -32,7 +33,7 @@ const CASES: [Case; 17] = [
 ];
 
 struct Example {
-    g: Geometry,
+    g: Geometry<'static>,
     x: Vec<f32>,
     weight: Vec<f32>,
     bias: Vec<f32>,
@@ -98,6 +99,19 @@ fn every_level_equals_the_definition_forward_and_backward() {
 }
 
 #[test]
+fn taps_that_a_mask_removes_get_no_gradient() {
+    let alive = [true, true, true, true, true, false, false, false, false];
+    let example = Example::new(([3, 17, 7, 8], [20, 17, 3, 3], 1, 1));
+    let g = example.g.masked(&alive);
+    let [_, want, _] = twin::backward(&g, &example.x, &example.weight, &example.dy);
+    for level in levels() {
+        let dw = weight_grad(Algorithm::F4x3, level, &g, &example.x, &example.dy);
+        assert_close(&dw, &want, 1e-5);
+        assert!(dw.chunks_exact(9).all(|taps| taps[5..] == [0.0; 4]));
+    }
+}
+
+#[test]
 fn the_number_of_threads_does_not_show() {
     for case in CASES {
         let example = Example::new(case);
@@ -130,7 +144,7 @@ fn small_pictures_and_few_channels_go_the_direct_way() {
     let serves = |x, weight, stride| {
         let example = Example::new((x, weight, stride, 1));
         let Example { g, x, weight, dy, .. } = &example;
-        let found = [forward(g, x, weight, None), backward_x(g, weight, dy), backward_weight(g, x, dy)];
+        let found = [forward(g, x, weight, None), backward_x(g, weight, dy, None), backward_weight(g, x, dy)];
         found.map(|found| found.is_some())
     };
     assert_eq!(serves([1, 16, 4, 4], [16, 16, 3, 3], 1), [true; 3]);
@@ -149,7 +163,7 @@ fn exact_mode_multiplies_every_tap() {
     assert!(forward(g, x, weight, None).is_some());
     set_exact(true);
     assert!(exact());
-    let none = [forward(g, x, weight, None), backward_x(g, weight, dy), backward_weight(g, x, dy)];
+    let none = [forward(g, x, weight, None), backward_x(g, weight, dy, None), backward_weight(g, x, dy)];
     set_exact(false);
     assert_eq!(none, [None, None, None]);
 }
@@ -172,7 +186,7 @@ fn errors() {
         set_exact(true);
         let direct = [
             conv2d::forward(g, x, weight, Some(bias)),
-            conv2d::backward_x(g, weight, dy),
+            conv2d::backward_x(g, weight, dy, None),
             conv2d::backward_weight(g, x, dy),
         ];
         set_exact(false);

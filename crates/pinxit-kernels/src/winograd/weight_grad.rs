@@ -10,7 +10,7 @@ use super::tiles::{BLOCK, Grid, Layout, PANEL, Window, gather};
 use super::transform::Transform;
 use super::weights::kernel_grads;
 use super::{Places, scratch};
-use crate::conv2d::Geometry;
+use crate::geometry::Geometry;
 use crate::simd::Level;
 use crate::threads;
 

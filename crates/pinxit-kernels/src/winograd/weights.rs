@@ -1,17 +1,19 @@
 //! The kernel at the points of the transform, and the gradient of the kernel from the one there.
 
 use super::lanes::{Lanes, at_level};
-use super::tiles::{BLOCK, Layout, PANEL};
+use super::tiles::{BLOCK, Layout};
 use super::transform::{self, MAX_POINTS, Square};
 use std::ops::Range;
 
 /// Most taps of a kernel: 4 x 4.
 const MAX_KERNEL: usize = 16;
+/// The index of a tap that a mask removes: it reads as zero.
+pub(super) const DEAD: usize = MAX_KERNEL;
 /// Inputs by which the kernels are asked for before they are read.
 const AHEAD: usize = 4;
 
-/// The taps of the kernels of a block, tap by tap.
-type Taps = [[f32; BLOCK]; MAX_KERNEL];
+/// The taps of the kernels of a block, tap by tap, and a place for those that a mask removes.
+type Taps = [[f32; BLOCK]; MAX_KERNEL + 1];
 
 /// How a pass sees the weights `[C_out, C_in, K, K]`.
 #[derive(Clone, Debug)]
@@ -22,7 +24,7 @@ pub(super) struct Weights {
     pub(super) inputs: (usize, usize),
     /// Taps of a kernel.
     pub(super) kernel: usize,
-    /// For each phase the taps of its kernel, row by row.
+    /// For each phase the taps of its kernel, row by row, or [`DEAD`].
     pub(super) phases: Vec<Vec<usize>>,
 }
 
@@ -43,9 +45,9 @@ at_level! {
         layout: Layout,
     ) {
         let ((outputs, step), kernel) = (weights.outputs, weights.kernel);
-        let fitting = |phase: &Vec<usize>| phase.len() == T::TAPS * T::TAPS && phase.iter().all(|&tap| tap < MAX_KERNEL);
+        let fitting = |phase: &Vec<usize>| phase.len() == T::TAPS * T::TAPS && phase.iter().all(|&tap| tap <= DEAD);
         assert!(weights.phases.iter().all(fitting));
-        let mut taps: Taps = [[0.0; BLOCK]; MAX_KERNEL];
+        let mut taps: Taps = [[0.0; BLOCK]; MAX_KERNEL + 1];
         for (block, input) in [0, BLOCK].into_iter().flat_map(|block| inputs.clone().map(move |input| (block, input))) {
             let first = output + block;
             let lanes = if input < weights.inputs.0 { outputs.saturating_sub(first).min(BLOCK) } else { 0 };
@@ -56,7 +58,7 @@ at_level! {
                 }
                 read::<L>(data, step, lanes, kernel, &mut taps);
             } else {
-                taps = [[0.0; BLOCK]; MAX_KERNEL];
+                taps = [[0.0; BLOCK]; MAX_KERNEL + 1];
             }
             for (index, phase) in weights.phases.iter().enumerate() {
                 for part in (0..BLOCK).step_by(L::COUNT) {
@@ -92,9 +94,9 @@ at_level! {
         grads: &mut [f32],
     ) {
         let kernel = weights.kernel;
-        let mut taps: Taps = [[0.0; BLOCK]; MAX_KERNEL];
+        let mut taps: Taps = [[0.0; BLOCK]; MAX_KERNEL + 1];
         for (index, phase) in weights.phases.iter().enumerate() {
-            assert!(phase.len() == T::TAPS * T::TAPS && phase.iter().all(|&tap| tap < MAX_KERNEL));
+            assert!(phase.len() == T::TAPS * T::TAPS && phase.iter().all(|&tap| tap <= DEAD));
             for part in (0..BLOCK).step_by(L::COUNT) {
                 // SAFETY: the taps are asserted above, the caller promises the places.
                 unsafe {
@@ -123,7 +125,7 @@ fn read<L: Lanes>(data: &[f32], step: usize, lanes: usize, kernel: usize, taps: 
         unsafe { L::transpose(data.as_ptr(), step, taps.as_flattened_mut().as_mut_ptr(), BLOCK) };
         return;
     }
-    *taps = [[0.0; BLOCK]; MAX_KERNEL];
+    *taps = [[0.0; BLOCK]; MAX_KERNEL + 1];
     for lane in 0..lanes {
         (0..kernel).for_each(|tap| taps[tap][lane] = data[lane * step + tap]);
     }

@@ -29,6 +29,8 @@ mod lines;
 mod losses;
 mod map;
 mod norm;
+#[doc(hidden)]
+pub mod passes;
 pub mod peak;
 mod reduce;
 mod scale_shift;

@@ -10,7 +10,7 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, DispatchDevice, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, Shape, Tensor, TensorData};
 use std::fmt::Debug;
 
 /// A contiguous `f32` array in row-major order.
@@ -25,6 +25,16 @@ impl Array {
 
     fn from_tensor(tensor: FlexTensor) -> Self {
         Self(tensor.to_contiguous())
+    }
+
+    /// The same elements in another shape.
+    pub(crate) fn reshaped(self, dims: impl Into<Vec<usize>>) -> Self {
+        Self(self.0.reshape(Shape::from(dims.into())))
+    }
+
+    /// As Burn's CPU backend holds it.
+    pub(crate) fn into_flex(self) -> FlexTensor {
+        self.0
     }
 
     pub(crate) fn data(&self) -> &[f32] {

@@ -3,7 +3,7 @@
 //! The division never shows in a result: every element of an output is written by one task in an order that
 //! depends on the shapes alone, and sums over tasks are taken in the order of the tasks.
 
-use rayon::prelude::*;
+use crate::pool;
 use std::cell::Cell;
 use std::ops::Range;
 
@@ -19,8 +19,8 @@ pub fn count() -> usize {
 
 /// Calls `task(i)` for every `i` of `0..tasks`, on several threads when `worth` says that it pays.
 pub(crate) fn for_each(tasks: usize, worth: bool, task: impl Fn(usize) + Sync + Send) {
-    if worth && tasks > 1 && count() > 1 {
-        (0..tasks).into_par_iter().for_each(task);
+    if worth && tasks > 1 {
+        pool::run(tasks, count(), &task);
     } else {
         (0..tasks).for_each(task);
     }
@@ -56,27 +56,39 @@ pub(crate) fn for_each_block<const N: usize>(
     });
 }
 
-/// Sums `f(range)` over consecutive parts of `0..len`, in their order.
-pub(crate) fn sum_chunks(len: usize, f: impl Fn(Range<usize>) -> f64 + Sync + Send) -> f64 {
-    let chunk = |i: usize| f(i * CHUNK..len.min((i + 1) * CHUNK));
-    let chunks = len.div_ceil(CHUNK);
-    if chunks > 1 && count() > 1 {
-        let sums: Vec<f64> = (0..chunks).into_par_iter().map(chunk).collect();
-        sums.into_iter().sum()
-    } else {
-        (0..chunks).map(chunk).sum()
-    }
+/// Consecutive parts of several slices of the lengths `lens`, as (number of the slice, elements): the tasks of
+/// a pass over all of them.
+pub(crate) fn parts(lens: impl IntoIterator<Item = usize>) -> Vec<(usize, Range<usize>)> {
+    let of = |(i, len): (usize, usize)| {
+        (0..len).step_by(CHUNK).map(move |start| (i, start..len.min(start + CHUNK)))
+    };
+    lens.into_iter().enumerate().flat_map(of).collect()
+}
+
+/// Sums `f(i, range)` over the [`parts`] of slices of the lengths `lens`, in their order: a sum for each slice.
+pub(crate) fn sums(lens: &[usize], f: impl Fn(usize, Range<usize>) -> f64 + Sync + Send) -> Vec<f64> {
+    let parts = parts(lens.iter().copied());
+    let mut sums = vec![0.0; parts.len()];
+    let slots = Shared::new(&mut sums);
+    for_each(parts.len(), parts.len() > 2, |task| {
+        let (i, range) = parts[task].clone();
+        // SAFETY: each task has a slot of its own.
+        unsafe { slots.part(task..task + 1)[0] = f(i, range) };
+    });
+    let mut totals = vec![0.0; lens.len()];
+    parts.iter().zip(sums).for_each(|((i, _), sum)| totals[*i] += sum);
+    totals
 }
 
 /// One slice that parallel tasks write, each its own elements.
-pub(crate) struct Shared<'a>(&'a [Cell<f32>]);
+pub(crate) struct Shared<'a, T = f32>(&'a [Cell<T>]);
 
 // SAFETY: the elements are reached only through the unsafe methods below, whose callers promise that no two
 // threads touch the same element.
-unsafe impl Sync for Shared<'_> {}
+unsafe impl<T: Send> Sync for Shared<'_, T> {}
 
-impl<'a> Shared<'a> {
-    pub(crate) fn new(data: &'a mut [f32]) -> Self {
+impl<'a, T> Shared<'a, T> {
+    pub(crate) fn new(data: &'a mut [T]) -> Self {
         Self(Cell::from_mut(data).as_slice_of_cells())
     }
 
@@ -93,11 +105,11 @@ impl<'a> Shared<'a> {
     /// # Safety
     /// While the answer is alive nothing else reads or writes these elements.
     #[allow(clippy::mut_from_ref)]
-    pub(crate) unsafe fn part(&self, range: Range<usize>) -> &mut [f32] {
+    pub(crate) unsafe fn part(&self, range: Range<usize>) -> &mut [T] {
         let cells = &self.0[range];
-        // SAFETY: `Cell<f32>` has the layout of `f32` and allows writes through a shared reference; the
+        // SAFETY: `Cell<T>` has the layout of `T` and allows writes through a shared reference; the
         // caller promises that nothing else touches these elements.
-        unsafe { std::slice::from_raw_parts_mut(cells.as_ptr().cast::<f32>().cast_mut(), cells.len()) }
+        unsafe { std::slice::from_raw_parts_mut(cells.as_ptr().cast::<T>().cast_mut(), cells.len()) }
     }
 }
 
@@ -114,6 +126,6 @@ mod tests {
             }
         });
         assert!(out.iter().enumerate().all(|(i, &x)| x == i as f32));
-        assert_eq!(sum_chunks(out.len(), |range| range.len() as f64), out.len() as f64);
+        assert_eq!(sums(&[out.len(), 0, 3], |_, range| range.len() as f64), [out.len() as f64, 0.0, 3.0]);
     }
 }

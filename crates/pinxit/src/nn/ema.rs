@@ -30,6 +30,11 @@ impl<M: Module> Ema<M> {
         self.model = self.model.clone().map(&mut update);
     }
 
+    /// For the optimizer, which moves the average in the pass that moves the weights.
+    pub(super) fn model_mut(&mut self) -> &mut M {
+        &mut self.model
+    }
+
     /// The network with averaged weights, without autodiff.
     pub fn model(&self) -> &M {
         &self.model

@@ -4,6 +4,7 @@
 //! together. [`Init`] hands out first weights; [`params`] reads and writes weights by name;
 //! [`Adam`] and [`Ema`] change them.
 
+mod checkpoint;
 mod conv;
 mod cost;
 mod dropout;
@@ -20,6 +21,7 @@ mod unet;
 mod unet_blocks;
 mod unet_config;
 
+pub use checkpoint::checkpoint;
 pub use conv::Conv2d;
 pub use cost::{Budget, Cost, Tally};
 pub use dropout::{Dropout, Mode};

@@ -4,6 +4,6 @@
 //! a layer doesn't know.
 
 pub use pinxit_kernels::{
-    Activation, AdamStep, adam, attention, conv2d, group_norm, lerp, linear, silu, sum_of_squares,
-    upsample_nearest2,
+    Activation, AdamStep, Descent, Found, Leaf, Optimized, adam, attention, can_defer, conv2d, deferred,
+    global_norm, group_norm, identity, lerp, linear, root, silu, upsample_nearest2,
 };

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 
 use super::unet_config::{BlockPlan, UNetConfig};
-use super::{Activation, Conv2d, Dropout, GroupNorm, Init, Linear, Mode, ops};
+use super::{Activation, Conv2d, Dropout, GroupNorm, Init, Linear, Mode, checkpoint, ops};
 
 /// Two normalised 3x3 convolutions beside a shortcut, with the time added between them
 /// (Ho et al. 2020, appendix B).
@@ -17,6 +17,7 @@ pub struct ResnetBlock2d {
     dropout: Dropout,
     conv2: Conv2d,
     conv_shortcut: Option<Conv2d>,
+    checkpoint: bool,
 }
 
 impl ResnetBlock2d {
@@ -31,11 +32,24 @@ impl ResnetBlock2d {
             dropout: Dropout::new(config.dropout, init),
             conv2: Conv2d::new(output, output, 3, init),
             conv_shortcut: (input != output).then(|| Conv2d::new(input, output, 1, init)),
+            checkpoint: config.checkpoint_blocks,
         }
     }
 
-    /// x `[B, input, H, W]`, time after its SiLU `[B, T]` -> `[B, output, H, W]`.
-    pub fn forward(&self, x: Tensor<4>, time: Tensor<2>, mode: &Mode) -> Tensor<4> {
+    /// x `[B, C, H, W]`, beside it the channels of a skip connection if the block is on the way up, together
+    /// `input`; time after its SiLU `[B, T, 1, 1]` -> `[B, output, H, W]`.
+    pub fn forward(&self, x: Tensor<4>, skip: Option<Tensor<4>>, time: &Tensor<4>, mode: &Mode) -> Tensor<4> {
+        let mode = *mode;
+        let inputs = [time.clone(), x].into_iter().chain(skip).collect();
+        checkpoint(self.checkpoint, self, inputs, move |block, mut inputs| {
+            let time = inputs.remove(0).flatten(1, 3);
+            let x = if inputs.len() > 1 { Tensor::cat(inputs, 1) } else { inputs.remove(0) };
+            block.layers(x, time, &mode)
+        })
+    }
+
+    /// x `[B, input, H, W]`, time `[B, T]` -> `[B, output, H, W]`.
+    fn layers(&self, x: Tensor<4>, time: Tensor<2>, mode: &Mode) -> Tensor<4> {
         let h = self.conv1.forward(self.norm1.forward(x.clone(), Activation::Silu));
         let time = self.time_emb_proj.forward(time); // [B, output]
         let [b, c] = time.dims();
@@ -59,6 +73,7 @@ pub struct Attention {
     /// One layer; a list because diffusers calls it `to_out.0`.
     to_out: Vec<Linear>,
     heads: usize,
+    checkpoint: bool,
 }
 
 impl Attention {
@@ -71,11 +86,16 @@ impl Attention {
             to_v: Linear::new(channels, channels, init),
             to_out: vec![Linear::new(channels, channels, init)],
             heads: config.heads(channels),
+            checkpoint: config.checkpoint_blocks,
         }
     }
 
     /// `[B, C, H, W]` -> `[B, C, H, W]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        checkpoint(self.checkpoint, self, vec![x], |block, mut inputs| block.layers(inputs.remove(0)))
+    }
+
+    fn layers(&self, x: Tensor<4>) -> Tensor<4> {
         let [b, c, h, w] = x.dims();
         let (n, d) = (h * w, c / self.heads);
         let tokens = self.group_norm.forward(x.clone(), Activation::None);
@@ -149,12 +169,12 @@ impl DownBlock2d {
     pub(super) fn forward(
         &self,
         mut x: Tensor<4>,
-        time: &Tensor<2>,
+        time: &Tensor<4>,
         skips: &mut Vec<Tensor<4>>,
         mode: &Mode,
     ) -> Tensor<4> {
         for (i, resnet) in self.resnets.iter().enumerate() {
-            x = resnet.forward(x, time.clone(), mode);
+            x = resnet.forward(x, None, time, mode);
             if let Some(attention) = self.attentions.get(i) {
                 x = attention.forward(x);
             }
@@ -186,9 +206,9 @@ impl MidBlock2d {
     }
 
     /// `[B, C, H, W]` -> `[B, C, H, W]`.
-    pub(super) fn forward(&self, mut x: Tensor<4>, time: &Tensor<2>, mode: &Mode) -> Tensor<4> {
+    pub(super) fn forward(&self, mut x: Tensor<4>, time: &Tensor<4>, mode: &Mode) -> Tensor<4> {
         for (i, resnet) in self.resnets.iter().enumerate() {
-            x = resnet.forward(x, time.clone(), mode);
+            x = resnet.forward(x, None, time, mode);
             if let Some(attention) = self.attentions.get(i) {
                 x = attention.forward(x);
             }
@@ -218,14 +238,12 @@ impl UpBlock2d {
     pub(super) fn forward(
         &self,
         mut x: Tensor<4>,
-        time: &Tensor<2>,
+        time: &Tensor<4>,
         skips: &mut Vec<Tensor<4>>,
         mode: &Mode,
     ) -> Tensor<4> {
         for (i, resnet) in self.resnets.iter().enumerate() {
-            let skip = skips.pop().into_iter();
-            x = Tensor::cat(std::iter::once(x).chain(skip).collect(), 1); // [B, C + skip, H, W]
-            x = resnet.forward(x, time.clone(), mode);
+            x = resnet.forward(x, skips.pop(), time, mode);
             if let Some(attention) = self.attentions.get(i) {
                 x = attention.forward(x);
             }

@@ -15,3 +15,7 @@ mod samplers;
 mod schedules;
 mod unet;
 mod vlb;
+
+/// The tests run on the program's allocator.
+#[global_allocator]
+static MEMORY: pinxit::memory::Recycling = pinxit::memory::Recycling::new();

@@ -175,7 +175,7 @@ mod tests {
             inputs: vec![Some(grad.clone() * w.clone() * 3.0)],
             leaves: vec![(leaf, vec![1, 2, 1, 1], (grad * x.clone() * 3.0).flatten(0, 3))],
         };
-        let y = deferred(&[tracked_x.clone()], output, gradients).unwrap();
+        let y = deferred(std::slice::from_ref(&tracked_x), output, gradients).unwrap();
         let found = (y.sum() + (tracked_x.clone() * tracked_w.clone()).sum()).backward();
         assert_eq!(values(tracked_x.grad(&found)), [20.0, 28.0]);
         assert_eq!(values(tracked_w.grad(&found)), [8.0, 12.0]);
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn without_a_tracked_input_nothing_is_deferred() {
         let x = tensor([1.0, 2.0]);
-        assert!(deferred(&[x.clone()], x.clone(), |_| Found::default()).is_none());
+        assert!(deferred(std::slice::from_ref(&x), x.clone(), |_| Found::default()).is_none());
         assert!(deferred(&[], x.clone(), |_| Found::default()).is_none());
         assert!(Leaf::of(&x).is_none());
     }

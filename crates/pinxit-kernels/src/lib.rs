@@ -8,35 +8,45 @@
 //! - the result for an image does not depend on the other images of its batch, nor on their number;
 //! - no result depends on the number of threads ([`threads::count`]).
 
+mod activation;
 mod adam;
 mod attention;
+mod batch_norm;
+mod buffer;
 mod conv2d;
+mod conv_transpose2d;
 mod deferred;
 mod exp;
 mod gemm;
+mod geometry;
 mod glue;
 mod group_norm;
 mod linear;
 mod map;
+mod norm;
+pub mod peak;
 mod pool;
 mod recycling;
 mod reduce;
-mod silu;
 mod simd;
 #[cfg(test)]
 mod testing;
 pub mod threads;
 mod tile;
 mod upsample;
+mod winograd;
 
+pub use activation::{Activation, activate};
 pub use adam::{AdamStep, Descent, Optimized, adam, lerp};
-pub use attention::attention;
-pub use conv2d::conv2d;
+pub use attention::{attention, attention2d};
+pub use batch_norm::{BatchNorm, batch_norm};
+pub use conv_transpose2d::conv_transpose2d;
+pub use conv2d::{conv2d, masked_conv2d};
 pub use deferred::{Found, Leaf, can_defer, deferred, identity, root};
-pub use group_norm::{Activation, group_norm};
+pub use group_norm::{group_norm, instance_norm, shifted_group_norm};
 pub use linear::linear;
 pub use map::MappedFile;
 pub use recycling::{Recycling, Usage};
 pub use reduce::global_norm;
-pub use silu::silu;
 pub use upsample::upsample_nearest2;
+pub use winograd::{exact, set_exact};

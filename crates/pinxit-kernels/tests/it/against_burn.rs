@@ -1,10 +1,14 @@
 //! The operations against compositions of Burn's own, which autodiff derives: the oracle of the glue.
 
-use crate::operations::{Numbers, cases, run};
-use burn::tensor::{Device, Tensor, activation, module, ops::ConvOptions};
-use pinxit_kernels::{AdamStep, Descent, Optimized, adam, global_norm, lerp};
+use crate::operations::{CAUSAL, Numbers, cases, run};
+use burn::tensor::{Device, Tensor, activation, module, ops::ConvOptions, ops::ConvTransposeOptions};
+use pinxit_kernels::{Activation, AdamStep, Descent, Optimized, activate, adam, global_norm, lerp};
 
 type Run = fn(&[Numbers], &Device) -> Vec<Numbers>;
+
+fn silu(x: Tensor<4>) -> Tensor<4> {
+    activate(x, Activation::Silu)
+}
 
 fn burn_conv2d(
     x: Tensor<4>,
@@ -16,6 +20,21 @@ fn burn_conv2d(
     module::conv2d(x, w, bias, ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1))
 }
 
+fn burn_masked_conv2d(x: Tensor<4>, w: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
+    let mask = Tensor::<1>::from_data(CAUSAL.map(|alive| f32::from(u8::from(alive))), &w.device());
+    burn_conv2d(x, w * mask.reshape([1, 1, 3, 3]), Some(bias), 1, 1)
+}
+
+fn burn_conv_transpose2d(
+    x: Tensor<4>,
+    w: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    [stride, padding, rest]: [usize; 3],
+) -> Tensor<4> {
+    let options = ConvTransposeOptions::new([stride; 2], [padding; 2], [rest; 2], [1; 2], 1);
+    module::conv_transpose2d(x, w, bias, options)
+}
+
 fn burn_group_norm(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, groups: usize) -> Tensor<4> {
     let dims @ [b, c, h, w] = x.dims();
     let x = x.reshape([b, groups, c / groups * h * w]);
@@ -23,6 +42,13 @@ fn burn_group_norm(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, groups: usiz
     let variance = centred.clone().square().mean_dim(2);
     let normal = (centred / (variance + 1e-5).sqrt()).reshape(dims);
     normal * gamma.reshape([1, c, 1, 1]) + beta.reshape([1, c, 1, 1])
+}
+
+fn burn_attention2d(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, heads: usize, scale: f64) -> Tensor<4> {
+    let dims @ [b, c, h, w] = q.dims();
+    let [q, k, v] = [q, k, v].map(|x| x.reshape([b, heads, c / heads, h * w])); // [B, heads, d, N]
+    let p = activation::softmax(q.transpose().matmul(k) * scale, 3);
+    v.matmul(p.transpose()).reshape(dims)
 }
 
 fn burn_upsample(x: Tensor<4>) -> Tensor<4> {
@@ -37,6 +63,9 @@ fn by_burn() -> Vec<Run> {
         run!(|(x, w, bias)| burn_conv2d(x, w, Some(bias), 1, 1), 4, 4, 1),
         run!(|(x, w)| burn_conv2d(x, w, None, 2, 1), 4, 4),
         run!(|(x, w)| burn_conv2d(x, w, None, 1, 0), 4, 4),
+        run!(|(x, w, bias)| burn_masked_conv2d(x, w, bias), 4, 4, 1),
+        run!(|(x, w, bias)| burn_conv_transpose2d(x, w, Some(bias), [2, 1, 0]), 4, 4, 1),
+        run!(|(x, w)| burn_conv_transpose2d(x, w, None, [3, 2, 2]), 4, 4),
         run!(
             |(x, w, bias): (Tensor<2>, Tensor<2>, Tensor<1>)| x.matmul(w.transpose()) + bias.unsqueeze(),
             2,
@@ -54,6 +83,7 @@ fn by_burn() -> Vec<Run> {
             4,
             4
         ),
+        run!(|(q, k, v)| burn_attention2d(q, k, v, 3, 0.4), 4, 4, 4),
         run!(|(x,)| burn_upsample(x), 4),
     ]
 }
@@ -93,7 +123,7 @@ fn no_gradient_flows_to_an_input_that_does_not_require_it() {
 fn a_view_is_read_in_its_own_order() {
     let device = Device::flex();
     let x = Numbers::new(&[2, 8, 6, 3], 1).tensor::<4>(&device).permute([0, 3, 1, 2]);
-    let got = Numbers::from_tensor(pinxit_kernels::silu(x.clone().slice([0..2, 1..3, 2..8, 0..5])));
+    let got = Numbers::from_tensor(silu(x.clone().slice([0..2, 1..3, 2..8, 0..5])));
     let want = Numbers::from_tensor(activation::silu(x.slice([0..2, 1..3, 2..8, 0..5])));
     assert_close("silu of a view", &got, &want);
 }
@@ -103,9 +133,9 @@ fn other_types_take_burns_operations() {
     let x = Numbers::new(&[2, 4, 5, 5], 1);
     let device = Device::flex();
     let wide = x.tensor::<4>(&device).cast(burn::tensor::DType::F64);
-    let got = pinxit_kernels::upsample_nearest2(pinxit_kernels::silu(wide));
+    let got = pinxit_kernels::upsample_nearest2(silu(wide));
     assert_eq!(got.dtype(), burn::tensor::DType::F64);
-    let want = pinxit_kernels::upsample_nearest2(pinxit_kernels::silu(x.tensor::<4>(&device)));
+    let want = pinxit_kernels::upsample_nearest2(silu(x.tensor::<4>(&device)));
     let got = Numbers::from_tensor(got.cast(burn::tensor::DType::F32));
     assert_close("f64", &got, &Numbers::from_tensor(want));
 }

@@ -101,7 +101,11 @@ impl Adam {
             grad_scale: if clip > 0.0 { (clip / (norm + 1e-6)).min(1.0) } else { 1.0 },
         };
         let decay = average.as_ref().map_or(1.0, |(_, decay)| *decay);
-        self.descend(module, average.map(|(ema, _)| ema.model_mut()), descents, step, 1.0 - decay);
+        let average = average.map(|(ema, _)| {
+            ema.copy_buffers(module);
+            ema.model_mut()
+        });
+        self.descend(module, average, descents, step, 1.0 - decay);
         norm
     }
 
@@ -132,7 +136,7 @@ impl Adam {
         let mut averages = average.map(|model| (params::take(model), model));
         let (names, all): (Vec<_>, Vec<_>) = weights
             .into_iter()
-            .map(|(name, Flat { shape, values })| {
+            .map(|(name, Flat { shape, values, .. })| {
                 let ema = averages.as_mut().and_then(|(averages, _)| averages.remove(&name));
                 let descent = descents.remove(&name);
                 ((name, shape), Optimized { param: values, descent, ema: ema.map(|flat| flat.values) })
@@ -142,7 +146,7 @@ impl Adam {
         for ((name, shape), Optimized { param, descent, ema }) in
             names.into_iter().zip(ops::adam(all, step, weight))
         {
-            let flat = |values| Flat { shape: shape.clone(), values };
+            let flat = |values| Flat { shape: shape.clone(), buffer: false, values };
             if let Some(Descent { m, v, .. }) = descent {
                 self.moments.insert(name.clone(), Moments { m: flat(m), v: flat(v) });
             } else if !self.moments.contains_key(&name) {
@@ -219,13 +223,14 @@ fn moments<M: Module>(
     module: &M,
     none: bool,
 ) -> Result<BTreeMap<String, Flat>> {
-    let parameters = if none { BTreeMap::new() } else { params::flat(module) };
+    let mut parameters = if none { BTreeMap::new() } else { params::flat(module) };
+    parameters.retain(|_, flat| !flat.buffer);
     let shapes = parameters.iter().map(|(name, flat)| (name.clone(), flat.shape.clone())).collect();
     let arrays = params::under(prefix, from);
     params::check(&shapes, &arrays)?;
     let flat = |array: Array, like: &Flat| {
         let data = TensorData::new(array.values, [like.shape.iter().product::<usize>()]);
-        Flat { shape: array.shape, values: Tensor::from_data(data, &like.values.device()) }
+        Flat { shape: array.shape, buffer: false, values: Tensor::from_data(data, &like.values.device()) }
     };
     Ok(arrays.into_iter().zip(parameters.values()).map(|((name, a), like)| (name, flat(a, like))).collect())
 }

@@ -1,4 +1,4 @@
-//! Parameters by name: the path of fields that leads to them, as in `conv_in.weight`.
+//! Parameters and buffers by name: the path of fields that leads to them, as in `conv_in.weight`.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,24 @@ use burn::tensor::{Gradients, Shape, Tensor, TensorData};
 use crate::checkpoint::{Array, Snapshot};
 use crate::error::{Error, Result};
 
+/// What a [`Buffer`](super::Buffer) enters as a module on a visitor's way to its tensor.
+pub(super) const BUFFER: &str = "(buffer)";
+
 /// Number of trainable values.
 pub fn count<M: Module>(module: &M) -> usize {
-    module.num_params()
+    let trainable = flat(module).into_values().filter(|flat| !flat.buffer);
+    trainable.map(|flat| flat.shape.iter().product::<usize>()).sum()
 }
 
-/// Copies the values of all parameters.
+/// The same module with parameters that want no gradients, for passes whose gradient is wanted with
+/// respect to something else: a generator's step through the discriminator. What it computes costs
+/// no gradient of its weights. Its buffers are its own.
+#[must_use]
+pub fn frozen<M: Module>(module: &M) -> M {
+    module.clone().no_grad()
+}
+
+/// Copies the values of all parameters and buffers.
 ///
 /// # Errors
 /// If a tensor can't be read from its device.
@@ -88,14 +100,16 @@ fn list(names: impl Iterator<Item = String>) -> Option<String> {
     }
 }
 
-/// A parameter as a vector `[n]` without autodiff, and its shape.
+/// A parameter or buffer as a vector `[n]` without autodiff, and its shape.
 #[derive(Debug, Clone)]
 pub(super) struct Flat {
     pub(super) shape: Vec<usize>,
+    /// Whether it belongs to a [`Buffer`](super::Buffer).
+    pub(super) buffer: bool,
     pub(super) values: Tensor<1>,
 }
 
-/// All parameters as vectors.
+/// All parameters and buffers as vectors.
 pub(super) fn flat<M: Module>(module: &M) -> BTreeMap<String, Flat> {
     struct Collect {
         path: Path,
@@ -109,7 +123,11 @@ pub(super) fn flat<M: Module>(module: &M) -> BTreeMap<String, Flat> {
             self.path.exit();
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let flat = Flat { shape: param.shape().to_vec(), values: param.val().inner().flatten(0, D - 1) };
+            let flat = Flat {
+                shape: param.shape().to_vec(),
+                buffer: self.path.in_buffer(),
+                values: param.val().inner().flatten(0, D - 1),
+            };
             self.found.insert(self.path.name(), flat);
         }
     }
@@ -134,8 +152,8 @@ pub(super) fn gradients<M: Module>(module: &M, gradients: &mut Gradients) -> BTr
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             if let Some(gradient) = param.grad_remove(self.gradients) {
-                let flat = Flat { shape: param.shape().to_vec(), values: gradient.flatten(0, D - 1) };
-                self.found.insert(self.path.name(), flat);
+                let (shape, values) = (param.shape().to_vec(), gradient.flatten(0, D - 1));
+                self.found.insert(self.path.name(), Flat { shape, buffer: false, values });
             }
         }
     }
@@ -144,7 +162,8 @@ pub(super) fn gradients<M: Module>(module: &M, gradients: &mut Gradients) -> BTr
     collect.found
 }
 
-/// Takes the values out of all parameters, where [`put`] must put others: until then they are empty.
+/// Takes the values out of all parameters, where [`put`] must put others: until then they are empty. Buffers
+/// stay.
 pub(super) fn take<M: Module>(module: &mut M) -> BTreeMap<String, Flat> {
     struct Take {
         path: Path,
@@ -158,9 +177,13 @@ pub(super) fn take<M: Module>(module: &mut M) -> BTreeMap<String, Flat> {
             self.path.exit();
         }
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            if self.path.in_buffer() {
+                return param;
+            }
             replace(param, |value| {
                 let (shape, device) = (value.dims().to_vec(), value.device());
-                self.taken.insert(self.path.name(), Flat { shape, values: value.flatten(0, D - 1) });
+                let values = value.flatten(0, D - 1);
+                self.taken.insert(self.path.name(), Flat { shape, buffer: false, values });
                 Tensor::empty([0; D], &device)
             })
         }
@@ -184,14 +207,16 @@ pub(super) fn put<M: Module>(module: &mut M, values: BTreeMap<String, Flat>) {
             self.path.exit();
         }
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            let Some(Flat { shape, values }) = self.values.remove(&self.path.name()) else { return param };
+            let Some(Flat { shape, values, .. }) = self.values.remove(&self.path.name()) else {
+                return param;
+            };
             replace(param, |_| values.reshape(Shape::from(shape)))
         }
     }
     *module = module.clone().map(&mut Put { path: Path::default(), values });
 }
 
-/// Shapes of all parameters.
+/// Shapes of all parameters and buffers.
 pub(super) fn shapes<M: Module>(module: &M) -> BTreeMap<String, Vec<usize>> {
     flat(module).into_iter().map(|(name, flat)| (name, flat.shape)).collect()
 }
@@ -238,7 +263,12 @@ impl Path {
     }
 
     pub(super) fn name(&self) -> String {
-        self.0.join(".")
+        self.0[..self.0.len() - usize::from(self.in_buffer())].join(".")
+    }
+
+    /// Whether what is visited belongs to a [`Buffer`](super::Buffer).
+    pub(super) fn in_buffer(&self) -> bool {
+        self.0.last().is_some_and(|name| name == BUFFER)
     }
 }
 

@@ -52,7 +52,7 @@ impl UNet2d {
         if let Some(embedding) = self.class_embedding.as_ref().filter(|_| !classes.is_empty()) {
             time = time + embedding.forward(classes);
         }
-        let time = ops::silu(time); // every residual block begins with it
+        let time = ops::activate(time, Activation::Silu); // every residual block begins with it
         let [b, t] = time.dims();
         let time = time.reshape([b, t, 1, 1]);
 

@@ -1,6 +1,6 @@
 //! The parts of the U-Net. Field names are those of diffusers, because they name the parameters.
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use super::unet_config::{BlockPlan, UNetConfig};
@@ -52,9 +52,7 @@ impl ResnetBlock2d {
     fn layers(&self, x: Tensor<4>, time: Tensor<2>, mode: &Mode) -> Tensor<4> {
         let h = self.conv1.forward(self.norm1.forward(x.clone(), Activation::Silu));
         let time = self.time_emb_proj.forward(time); // [B, output]
-        let [b, c] = time.dims();
-        let h = h + time.reshape([b, c, 1, 1]);
-        let h = self.dropout.forward(self.norm2.forward(h, Activation::Silu), mode);
+        let h = self.dropout.forward(self.norm2.forward_shifted(h, time, Activation::Silu), mode);
         let h = self.conv2.forward(h);
         match &self.conv_shortcut {
             Some(shortcut) => shortcut.forward(x) + h,
@@ -96,18 +94,21 @@ impl Attention {
     }
 
     fn layers(&self, x: Tensor<4>) -> Tensor<4> {
-        let [b, c, h, w] = x.dims();
-        let (n, d) = (h * w, c / self.heads);
-        let tokens = self.group_norm.forward(x.clone(), Activation::None);
-        let tokens = tokens.reshape([b, c, n]).swap_dims(1, 2).reshape([b * n, c]); // [B N, C]
-        let project = |layer: &Linear| {
-            layer.forward(tokens.clone()).reshape([b, n, self.heads, d]).swap_dims(1, 2) // [B, heads, N, d]
+        let c = x.dims()[1];
+        let h = self.group_norm.forward(x.clone(), Activation::None);
+        // A linear layer on every pixel is a 1x1 convolution: nothing is brought into the order of tokens.
+        let project = |layer: &Linear, h: Tensor<4>| {
+            ops::conv2d(
+                h,
+                layer.weight.val().reshape([c, c, 1, 1]),
+                layer.bias.as_ref().map(Param::val),
+                1,
+                0,
+            )
         };
-        let (q, k, v) = (project(&self.to_q), project(&self.to_k), project(&self.to_v));
-        let y = ops::attention(q, k, v, 1.0 / (d as f64).sqrt()); // [B, heads, N, d]
-        let y = y.swap_dims(1, 2).reshape([b * n, c]);
-        let y = self.to_out.iter().fold(y, |y, layer| layer.forward(y)); // [B N, C]
-        x + y.reshape([b, n, c]).swap_dims(1, 2).reshape([b, c, h, w])
+        let [q, k, v] = [&self.to_q, &self.to_k, &self.to_v].map(|layer| project(layer, h.clone()));
+        let y = ops::attention2d(q, k, v, self.heads, 1.0 / ((c / self.heads) as f64).sqrt());
+        x + self.to_out.iter().fold(y, |y, layer| project(layer, y))
     }
 }
 

@@ -13,6 +13,7 @@ mod optim;
 mod recipes;
 mod samplers;
 mod schedules;
+mod torch_layers;
 mod unet;
 mod vlb;
 

@@ -61,24 +61,45 @@ impl Lanes {
     pub(crate) fn add<const M: usize>(&mut self, slices: [&[f32]; M], term: impl Fn([f32; M]) -> f32) {
         let len = slices[0].len();
         for start in (0..len).step_by(SHORT) {
-            let parts = slices.map(|x| x[start..len.min(start + SHORT)].as_chunks::<LANES>());
-            let mut lanes = [0.0_f32; LANES];
-            for vector in 0..parts[0].0.len() {
-                let vectors = parts.map(|(vectors, _)| &vectors[vector]);
+            let slices = slices.map(|x| &x[start..len.min(start + SHORT)]);
+            // Two chains of additions, so that one need not wait for itself.
+            let pairs = slices.map(|x| x.as_chunks::<{ 2 * LANES }>());
+            let (mut a, mut b) = ([0.0_f32; LANES], [0.0_f32; LANES]);
+            for pair in 0..pairs[0].0.len() {
+                let pair = pairs.map(|(pairs, _)| &pairs[pair]);
                 for lane in 0..LANES {
-                    lanes[lane] += term(vectors.map(|x| x[lane]));
+                    a[lane] += term(pair.map(|x| x[lane]));
+                }
+                for lane in 0..LANES {
+                    b[lane] += term(pair.map(|x| x[LANES + lane]));
                 }
             }
-            for lane in 0..parts[0].1.len() {
-                lanes[lane] += term(parts.map(|(_, rest)| rest[lane]));
+            let rest = pairs.map(|(_, rest)| rest.as_chunks::<LANES>());
+            for vector in 0..rest[0].0.len() {
+                let vector = rest.map(|(vectors, _)| &vectors[vector]);
+                for lane in 0..LANES {
+                    a[lane] += term(vector.map(|x| x[lane]));
+                }
             }
-            self.take(lanes);
+            self.take(&a);
+            if !pairs[0].0.is_empty() {
+                self.take(&b);
+            }
+            if !rest[0].1.is_empty() {
+                let mut lanes = [0.0_f32; LANES];
+                for lane in 0..rest[0].1.len() {
+                    lanes[lane] = term(rest.map(|(_, rest)| rest[lane]));
+                }
+                self.take(&lanes);
+            }
         }
     }
 
-    #[inline(always)]
-    fn take(&mut self, lanes: [f32; LANES]) {
-        self.0.iter_mut().zip(lanes).for_each(|(sum, lane)| *sum += f64::from(lane));
+    /// A function of its own, so that the compiler sees 16 lanes stored side by side and works on them as one
+    /// vector; knowing what becomes of them, it works on pairs.
+    #[inline(never)]
+    fn take(&mut self, lanes: &[f32; LANES]) {
+        self.0.iter_mut().zip(lanes).for_each(|(sum, &lane)| *sum += f64::from(lane));
     }
 
     /// The sum of all that was added, by halves.
@@ -94,6 +115,17 @@ impl Lanes {
         }
         lanes[0]
     }
+}
+
+/// The largest number of `x`, NaN aside.
+#[inline(always)]
+pub(crate) fn largest(x: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let (vectors, rest) = x.as_chunks::<LANES>();
+    for vector in vectors {
+        lanes.iter_mut().zip(vector).for_each(|(lane, &x)| *lane = if x > *lane { x } else { *lane });
+    }
+    rest.iter().chain(&lanes).fold(f32::NEG_INFINITY, |a, &x| a.max(x))
 }
 
 /// Sums of the columns of a matrix with rows of `width` numbers, row after row.
@@ -130,5 +162,14 @@ mod tests {
     fn every_level_gives_the_same_bits() {
         let x = numbers(10_007, 1);
         assert_eq!(sum(&x).to_bits(), fold([&x], |[x]| x).to_bits());
+    }
+
+    #[test]
+    fn the_largest_is_found_wherever_it_is() {
+        for at in [0, 1, 15, 16, 31, 32, 36] {
+            let mut x = vec![-2.0; 37];
+            x[at] = -1.0;
+            assert_eq!(largest(&x), -1.0);
+        }
     }
 }

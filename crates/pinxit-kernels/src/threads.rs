@@ -31,6 +31,17 @@ pub(crate) fn for_each(tasks: usize, worth: bool, task: impl Fn(usize) + Sync + 
     }
 }
 
+/// What `task(i)` gives for every `i` of `0..tasks`, in this order.
+pub(crate) fn map<R: Send>(tasks: usize, worth: bool, task: impl Fn(usize) -> R + Sync + Send) -> Vec<R> {
+    let mut results: Vec<Option<R>> = (0..tasks).map(|_| None).collect();
+    let slots = Shared::new(&mut results);
+    for_each(tasks, worth, |i| {
+        // SAFETY: each task has a slot of its own.
+        unsafe { slots.part(i..i + 1)[0] = Some(task(i)) };
+    });
+    results.into_iter().flatten().collect()
+}
+
 /// Calls `task(range, parts)` for consecutive parts of slices of one length, where `parts` are their elements
 /// at `range`.
 pub(crate) fn for_each_chunk<const N: usize>(
@@ -39,6 +50,11 @@ pub(crate) fn for_each_chunk<const N: usize>(
 ) {
     let len = outs[0].len();
     for_each_block(outs, [CHUNK; N], len, |i, parts| task(i * CHUNK..i * CHUNK + parts[0].len(), parts));
+}
+
+/// Calls `task(range)` for consecutive parts of `0..len`.
+pub(crate) fn for_each_range(len: usize, task: impl Fn(Range<usize>) + Sync + Send) {
+    for_each(len.div_ceil(CHUNK), pays(len), |i| task(i * CHUNK..len.min((i + 1) * CHUNK)));
 }
 
 /// Calls `task(i, blocks)` with the block `i` of each slice, where a block of slice n has `sizes[n]` elements
@@ -73,16 +89,16 @@ pub(crate) fn parts(lens: impl IntoIterator<Item = usize>) -> Vec<(usize, Range<
 /// Sums `f(i, range)` over the [`parts`] of slices of the lengths `lens`, in their order: a sum for each slice.
 pub(crate) fn sums(lens: &[usize], f: impl Fn(usize, Range<usize>) -> f64 + Sync + Send) -> Vec<f64> {
     let parts = parts(lens.iter().copied());
-    let mut sums = vec![0.0; parts.len()];
-    let slots = Shared::new(&mut sums);
-    for_each(parts.len(), parts.len() > 2, |task| {
-        let (i, range) = parts[task].clone();
-        // SAFETY: each task has a slot of its own.
-        unsafe { slots.part(task..task + 1)[0] = f(i, range) };
-    });
+    let sums = map(parts.len(), parts.len() > 2, |task| f(parts[task].0, parts[task].1.clone()));
     let mut totals = vec![0.0; lens.len()];
     parts.iter().zip(sums).for_each(|((i, _), sum)| totals[*i] += sum);
     totals
+}
+
+/// Sums `f(range)` over consecutive parts of `0..len`, in their order.
+pub(crate) fn sum_chunks(len: usize, f: impl Fn(Range<usize>) -> f64 + Sync + Send) -> f64 {
+    let chunks = len.div_ceil(CHUNK);
+    map(chunks, pays(len), |i| f(i * CHUNK..len.min((i + 1) * CHUNK))).into_iter().sum()
 }
 
 /// One slice that parallel tasks write, each its own elements.

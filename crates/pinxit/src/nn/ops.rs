@@ -7,9 +7,9 @@ use burn::tensor::ops::{AvgPoolOptions, PadMode};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation, module};
 
 pub use pinxit_kernels::{
-    Activation, AdamStep, Descent, Found, Leaf, Optimized, activate, adam, attention, attention2d, can_defer,
-    conv_transpose2d, conv2d, deferred, global_norm, group_norm, identity, lerp, linear, root,
-    shifted_group_norm, upsample_nearest2,
+    Activation, AdamStep, Descent, Found, Leaf, Optimized, activate, adam, add, attention, attention2d,
+    can_defer, concat_channels, conv_transpose2d, conv2d, deferred, global_norm, group_norm, identity, lerp,
+    linear, root, shifted_group_norm, upsample_nearest2,
 };
 
 /// `tanh(a) sigmoid(b)` of the two halves of the channels (van den Oord et al. 2016, "Conditional

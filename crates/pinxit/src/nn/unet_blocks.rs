@@ -43,8 +43,8 @@ impl ResnetBlock2d {
         let inputs = [time.clone(), x].into_iter().chain(skip).collect();
         checkpoint(self.checkpoint, self, inputs, move |block, mut inputs| {
             let time = inputs.remove(0).flatten(1, 3);
-            let x = if inputs.len() > 1 { Tensor::cat(inputs, 1) } else { inputs.remove(0) };
-            block.layers(x, time, &mode)
+            let first = inputs.remove(0);
+            block.layers(inputs.into_iter().fold(first, ops::concat_channels), time, &mode)
         })
     }
 
@@ -55,8 +55,8 @@ impl ResnetBlock2d {
         let h = self.dropout.forward(self.norm2.forward_shifted(h, time, Activation::Silu), mode);
         let h = self.conv2.forward(h);
         match &self.conv_shortcut {
-            Some(shortcut) => shortcut.forward(x) + h,
-            None => x + h,
+            Some(shortcut) => ops::add(shortcut.forward(x), h),
+            None => ops::add(x, h),
         }
     }
 }
@@ -108,7 +108,7 @@ impl Attention {
         };
         let [q, k, v] = [&self.to_q, &self.to_k, &self.to_v].map(|layer| project(layer, h.clone()));
         let y = ops::attention2d(q, k, v, self.heads, 1.0 / ((c / self.heads) as f64).sqrt());
-        x + self.to_out.iter().fold(y, |y, layer| project(layer, y))
+        ops::add(x, self.to_out.iter().fold(y, |y, layer| project(layer, y)))
     }
 }
 

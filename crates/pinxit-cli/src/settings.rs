@@ -152,10 +152,10 @@ pub(crate) fn prepare_sheet(flag: &str, path: &Path) -> Outcome {
 
 /// Sets up the threads that the flags ask for, and gives the device.
 pub(crate) fn device(working: &Working) -> Outcome<Device> {
-    if let Some(threads) = working.threads {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into());
-        pool.build_global().map_err(|error| Failure::Usage(format!("--threads {threads}: {error}")))?;
-    }
+    // This thread is one of them: an operation begins on the spot, not after another thread woke up.
+    let pool = rayon::ThreadPoolBuilder::new().use_current_thread();
+    let pool = pool.num_threads(working.threads.map_or(0, Into::into));
+    pool.build_global().map_err(|error| Failure::Usage(format!("setting up the threads: {error}")))?;
     Ok(device::select(working.device.as_deref())?)
 }
 

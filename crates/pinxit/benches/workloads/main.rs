@@ -31,6 +31,9 @@ use serde_json::{Value, json};
 
 use options::Options;
 
+#[global_allocator]
+static MEMORY: pinxit::memory::Recycling = pinxit::memory::Recycling::new();
+
 /// One of the networks with its data.
 trait Workload {
     /// One step; gives its losses. Where `sums` asks for it, the sum of the absolute gradients of each
@@ -40,7 +43,8 @@ trait Workload {
 
 fn main() {
     let options = Options::read(std::env::args().skip(1));
-    rayon::ThreadPoolBuilder::new().num_threads(options.threads).build_global().unwrap();
+    let pool = rayon::ThreadPoolBuilder::new().use_current_thread().num_threads(options.threads);
+    pool.build_global().unwrap();
     pinxit::nn::ops::set_exact(options.exact);
     match options.name.as_str() {
         "ops" => ops::run(&options),
@@ -129,7 +133,7 @@ impl<M: Module> Trained<M> {
         if let Some(sums) = sums {
             sums.push(absolute_sum(&self.network, &gradients));
         }
-        (self.network, _) = self.adam.step(self.network.clone(), &mut gradients, 1e-4, 0.0);
+        self.adam.update(&mut self.network, &mut gradients, 1e-4, 0.0, None);
     }
 
     /// The network without autodiff.

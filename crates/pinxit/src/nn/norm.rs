@@ -28,7 +28,7 @@ impl GroupNorm {
         ops::group_norm(x, self.weight.val(), self.bias.val(), self.groups, self.eps, activation)
     }
 
-    /// The same of `x + shift`, with a shift `[B, C]` of each channel.
+    /// The same of `x` with `shift [B, C]` added to all pixels: `[B, C, H, W]` -> `[B, C, H, W]`.
     pub fn forward_shifted(&self, x: Tensor<4>, shift: Tensor<2>, activation: Activation) -> Tensor<4> {
         let (weight, bias) = (self.weight.val(), self.bias.val());
         ops::shifted_group_norm(x, shift, weight, bias, self.groups, self.eps, activation)

@@ -5,10 +5,12 @@
 //! backward pass computes them again (Dao et al. 2022, "FlashAttention", arXiv:2205.14135, section 3.1 and
 //! appendix B.2 for the gradients).
 
+use crate::axis::Axis;
 use crate::exp::exp;
-use crate::gemm::{Operand, Target, gemm, multiples};
+use crate::gemm::{Operand, Product, Target, gemm};
 use crate::glue::{self, Array, Operation};
 use crate::simd::vectorised;
+use crate::store::End;
 use crate::{reduce, threads};
 use burn::tensor::{Tensor, activation};
 
@@ -99,22 +101,25 @@ impl<'a> Matrix<'a> {
         Self { transposed: !self.transposed, ..self }
     }
 
-    /// Offsets of the rows and of the columns.
-    fn tables(&self) -> (Vec<usize>, Vec<usize>) {
-        let long = multiples(self.data.len() / self.columns.max(1), self.columns);
-        let short = multiples(self.columns, 1);
+    /// Places of the rows and of the columns.
+    fn axes(&self) -> (Axis<'static>, Axis<'static>) {
+        let long = Axis::line(self.data.len() / self.columns.max(1), self.columns);
+        let short = Axis::line(self.columns, 1);
         if self.transposed { (short, long) } else { (long, short) }
     }
 
     /// `out += self other`, row-major.
     fn times(self, other: Matrix, out: &mut [f32]) {
-        let (rows, inner) = self.tables();
-        let (other_inner, columns) = other.tables();
-        let (to_rows, to_cols) = (multiples(rows.len(), columns.len()), multiples(columns.len(), 1));
-        let a = Operand::new(self.data, &rows, &inner);
-        let b = Operand::new(other.data, &columns, &other_inner);
+        let (rows, inner) = self.axes();
+        let (other_inner, columns) = other.axes();
+        let product = Product {
+            a: Operand::new(self.data, rows, inner),
+            b: Operand::new(other.data, columns, other_inner),
+            to: Target { rows: Axis::line(rows.len(), columns.len()), cols: Axis::line(columns.len(), 1) },
+            end: End { add: true, ..End::default() },
+        };
         // SAFETY: the target is a row-major matrix.
-        unsafe { gemm(a, b, Target { rows: &to_rows, cols: &to_cols }, out) };
+        unsafe { gemm(product, out) };
     }
 }
 

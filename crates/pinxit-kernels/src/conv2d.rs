@@ -3,10 +3,15 @@
 //! [`forward`], [`backward_x`] and [`backward_weight`] over a [`Geometry`] are the one entry of every
 //! convolution: a masked one has a geometry with fewer taps, a transposed one exchanges the first two.
 
-use crate::gemm::{Operand, Target, gemm, multiples};
-use crate::geometry::{Geometry, grid};
+use crate::axis::Axis;
+use crate::gemm::{Operand, Product, Target, gemm, gemm_all, gemm_deep};
+use crate::geometry::Geometry;
 use crate::glue::{self, Array, Operation};
-use crate::{reduce, threads};
+use crate::simd::vectorised;
+use crate::store::End;
+use crate::threads::written;
+use crate::tile::MR;
+use crate::{linear, reduce, threads};
 use burn::tensor::module::conv2d as burn_conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, TensorData};
@@ -129,60 +134,80 @@ fn pad(x: &[f32], from: [usize; 2], to: [usize; 2], top: [usize; 2]) -> Cow<'_, 
         return Cow::Borrowed(x);
     }
     let (area, padded) = (from[0] * from[1], to[0] * to[1]);
-    let mut out = vec![0.0; x.len() / area.max(1) * padded];
-    threads::for_each_block([&mut out], [padded], x.len(), |plane, [out]| {
-        let rows = x[plane * area..][..area].chunks_exact(from[1]);
-        for (row, out) in rows.zip(out.chunks_exact_mut(to[1]).skip(top[0])) {
-            out[top[1]..top[1] + from[1]].copy_from_slice(row);
+    let planes = |out: &mut [f32]| {
+        let len = out.len();
+        threads::for_each_block([out], [padded], len, |plane, [out]| {
+            pad_plane(&x[plane * area..][..area], out, from[1], to[1], top);
+        });
+    };
+    // SAFETY: every plane is set.
+    Cow::Owned(unsafe { written(x.len() / area.max(1) * padded, planes) })
+}
+
+vectorised! {
+    fn pad_plane(x: &[f32], out: &mut [f32], from: usize, to: usize, top: [usize; 2]) {
+        const VECTOR: usize = 16;
+        out.fill(0.0);
+        for (row, out) in x.chunks_exact(from).zip(out.chunks_exact_mut(to).skip(top[0])) {
+            let out = &mut out[top[1]..top[1] + from];
+            let (vectors, rest) = row.as_chunks::<VECTOR>();
+            let (to, to_rest) = out.as_chunks_mut::<VECTOR>();
+            to.copy_from_slice(vectors);
+            to_rest.iter_mut().zip(rest).for_each(|(y, x)| *y = *x);
         }
-    });
-    Cow::Owned(out)
+    }
 }
 
 fn pad_input<'a>(g: &Geometry, x: &'a [f32]) -> Cow<'a, [f32]> {
     pad(x, g.input, g.padded(), [g.padding; 2])
 }
 
-/// Sets the planes of images to the bias of their channel.
-fn fill_planes(y: &mut [f32], area: usize, bias: Option<&[f32]>) {
-    let len = y.len();
-    if let Some(bias) = bias {
-        threads::for_each_block([y], [area], len, |plane, [y]| y.fill(bias[plane % bias.len()]));
-    }
+/// A convolution whose kernel covers the whole image is a fully connected layer.
+fn dense(g: &Geometry) -> Option<linear::Sizes> {
+    let covers = g.padding == 0 && g.kernel == g.input && g.alive.is_none();
+    covers.then(|| linear::Sizes { batch: g.images, inputs: g.filter(), outputs: g.out_channels })
 }
 
 /// `y[b, o, .] = sum over (c, i, j) of weight[o, c, i, j] x[b, c, .] + bias[o]`.
 pub(crate) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
-    let mut y = vec![0.0; g.output_dims().iter().product()];
-    fill_planes(&mut y, g.output_area(), bias);
+    if let Some(sizes) = dense(g) {
+        return linear::forward(sizes, x, weight, bias);
+    }
     let x = pad_input(g, x);
-    let (channels, within) = (multiples(g.out_channels, g.filter()), g.weights());
-    let (pixels, taps) = (g.pixels(), g.taps());
-    let (rows, cols) = (multiples(g.out_channels, g.output_area()), g.output_pixels());
-    let a = Operand::new(weight, &channels, &within);
-    let b = Operand::new(&x, &pixels, &taps);
+    let (weights, taps) = (g.weights(), g.taps());
+    let product = Product {
+        a: Operand::new(weight, Axis::line(g.out_channels, g.filter()), Axis::List(&weights)),
+        b: Operand::new(&x, g.pixels(), Axis::List(&taps)),
+        to: Target { rows: Axis::line(g.out_channels, g.output_area()), cols: g.output_pixels() },
+        end: End::bias(bias),
+    };
     // SAFETY: the target is the row-major output itself.
-    unsafe { gemm(a, b, Target { rows: &rows, cols: &cols }, &mut y) };
-    y
+    unsafe { written(g.output_dims().iter().product(), |y| gemm(product, y)) }
 }
 
 /// `dw[o, c, i, j] = sum over (b, y, x) of dy[b, o, y, x] x[b, c, ...]`, image after image.
 pub(crate) fn backward_weight(g: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
+    if let Some(sizes) = dense(g) {
+        return linear::backward_weight(sizes, x, dy);
+    }
     let x = pad_input(g, x);
-    let (taps, pixels) = (g.taps(), g.pixels());
-    let (channels, output_pixels) = (multiples(g.out_channels, g.output_area()), g.output_pixels());
-    let (rows, cols) = (multiples(taps.len(), g.out_channels), multiples(g.out_channels, 1));
-    let a = Operand::new(&x, &taps, &pixels);
-    let b = Operand::new(dy, &channels, &output_pixels);
-    // Summed with the output channels side by side, transposed once.
-    let mut sums = vec![0.0; g.out_channels * taps.len()];
-    // SAFETY: the target is a row-major matrix.
-    unsafe { gemm(a, b, Target { rows: &rows, cols: &cols }, &mut sums) };
-    let mut dw = vec![0.0; g.out_channels * g.filter()];
-    let weights = g.weights();
-    for (o, dw) in dw.chunks_exact_mut(g.filter().max(1)).enumerate() {
-        for (&at, sums) in weights.iter().zip(sums.chunks_exact(g.out_channels)) {
-            dw[at] = sums[o];
+    let (taps, weights) = (g.taps(), g.weights());
+    let patches = Operand::new(&x, Axis::List(&taps), g.pixels());
+    let channels = Operand::new(dy, Axis::line(g.out_channels, g.output_area()), g.output_pixels());
+    let (filters, weights) = (Axis::line(g.out_channels, g.filter()), Axis::List(&weights));
+    // The rows of the product are read in place, so they are the patches, whose numbers are read by many taps.
+    let product = if g.out_channels > MR {
+        Product { a: patches, b: channels, to: Target { rows: weights, cols: filters }, end: End::default() }
+    } else {
+        Product { a: channels, b: patches, to: Target { rows: filters, cols: weights }, end: End::default() }
+    };
+    let mut dw = if g.alive.is_some() { vec![0.0; g.out_channels * g.filter()] } else { Vec::new() };
+    // SAFETY: the places of different weights are different, and without a mask they are all there are.
+    unsafe {
+        if g.alive.is_none() {
+            dw = written(g.out_channels * g.filter(), |dw| gemm_deep(product, dw));
+        } else {
+            gemm_deep(product, &mut dw);
         }
     }
     dw
@@ -205,60 +230,95 @@ pub(crate) fn backward_bias(dy: &Array) -> Vec<f32> {
 /// the convolution with the flipped kernel. `bias` is one of the input channels, which a transposed
 /// convolution adds.
 pub(crate) fn backward_x(g: &Geometry, weight: &[f32], dy: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
-    let mut dx = vec![0.0; g.images * g.in_channels * g.input_area()];
-    fill_planes(&mut dx, g.input_area(), bias);
+    if let (Some(sizes), None) = (dense(g), bias) {
+        return linear::backward_x(sizes, weight, dy);
+    }
     let reach = g.kernel.map(|size| size.div_ceil(g.stride) - 1);
     let last = g.input.map(|size| (size - 1 + g.padding) / g.stride);
     let size: [usize; 2] = std::array::from_fn(|d| reach[d] + g.output[d].max(last[d] + 1));
     let dy = pad(dy, g.output, size, reach);
-    for phase in 0..g.stride * g.stride {
-        let phase = [phase / g.stride, phase % g.stride];
-        backward_x_phase(g, phase, weight, &dy, size, reach, &mut dx);
-    }
-    dx
+    let dy = Padded { data: &dy, size, reach };
+    let phases: Vec<Phase> =
+        (0..g.stride * g.stride).filter_map(|at| Phase::new(g, [at / g.stride, at % g.stride], dy)).collect();
+    let products: Vec<Product> = phases.iter().map(|phase| phase.product(g, weight, dy, bias)).collect();
+    // SAFETY: each pixel belongs to one phase.
+    unsafe { written(g.images * g.in_channels * g.input_area(), |dx| gemm_all(&products, dx)) }
 }
 
-fn backward_x_phase(
-    g: &Geometry,
-    phase: [usize; 2],
-    weight: &[f32],
-    dy: &[f32],
+/// The gradient of the output, set into planes of the size `size` at the place `reach`.
+#[derive(Clone, Copy)]
+struct Padded<'a> {
+    data: &'a [f32],
     size: [usize; 2],
     reach: [usize; 2],
-    dx: &mut [f32],
-) {
-    let s = g.stride;
-    // Places q with 0 <= s q + phase - padding < size of the input.
-    let first: [usize; 2] = std::array::from_fn(|d| g.padding.saturating_sub(phase[d]).div_ceil(s));
-    let end: [usize; 2] =
-        std::array::from_fn(|d| (g.input[d] + g.padding).saturating_sub(phase[d]).div_ceil(s));
-    let count: [usize; 2] = std::array::from_fn(|d| end[d].saturating_sub(first[d]));
-    let taps = g.phase_taps(phase);
-    if count.contains(&0) || taps.is_empty() {
-        return;
+}
+
+/// The pixels of the input whose padded place is one number modulo the stride, and the taps that see them.
+struct Phase {
+    in_weight: Vec<usize>,
+    in_dy: Vec<usize>,
+    /// Places q with 0 <= stride q + phase - padding < size of the input.
+    first: [usize; 2],
+    count: [usize; 2],
+    /// Where the first pixel lies.
+    corner: [usize; 2],
+}
+
+impl Phase {
+    /// None if there is no such pixel.
+    fn new(g: &Geometry, phase: [usize; 2], dy: Padded) -> Option<Self> {
+        let (s, [_, kw], [h, w]) = (g.stride, g.kernel, dy.size);
+        let first: [usize; 2] = std::array::from_fn(|d| g.padding.saturating_sub(phase[d]).div_ceil(s));
+        let end: [usize; 2] =
+            std::array::from_fn(|d| (g.input[d] + g.padding).saturating_sub(phase[d]).div_ceil(s));
+        let count: [usize; 2] = std::array::from_fn(|d| end[d].saturating_sub(first[d]));
+        if count.contains(&0) {
+            return None;
+        }
+        let taps = g.phase_taps(phase);
+        let pairs = || (0..g.out_channels).flat_map(|o| taps.iter().map(move |tap| (o, tap)));
+        let place =
+            |(o, [i, j]): (usize, &[usize; 2])| (o * h + dy.reach[0] - i / s) * w + dy.reach[1] - j / s;
+        Some(Self {
+            in_weight: pairs().map(|(o, [i, j])| o * g.filter() + i * kw + j).collect(),
+            in_dy: pairs().map(place).collect(),
+            first,
+            count,
+            corner: std::array::from_fn(|d| first[d] * s + phase[d] - g.padding),
+        })
     }
-    let ([kh, kw], [h, w]) = (g.kernel, size);
-    let (mut in_weight, mut in_dy) = (Vec::new(), Vec::new());
-    for o in 0..g.out_channels {
-        for [i, j] in &taps {
-            in_weight.push((o * g.in_channels * kh + i) * kw + j);
-            in_dy.push((o * h + reach[0] - i / s) * w + reach[1] - j / s);
+
+    fn product<'a>(
+        &'a self,
+        g: &Geometry,
+        weight: &'a [f32],
+        dy: Padded<'a>,
+        bias: Option<&'a [f32]>,
+    ) -> Product<'a> {
+        let (s, [h, w], [_, width]) = (g.stride, dy.size, g.input);
+        let pixels = [g.images, self.count[0], self.count[1]];
+        let patches = Axis::Grid {
+            start: self.first[0] * w + self.first[1],
+            sizes: pixels,
+            steps: [g.out_channels * h * w, w, 1],
+        };
+        let cols = Axis::Grid {
+            start: self.corner[0] * width + self.corner[1],
+            sizes: pixels,
+            steps: [g.in_channels * g.input_area(), s * width, s],
+        };
+        let rows = Axis::line(g.in_channels, g.input_area());
+        Product {
+            a: Operand::new(
+                weight,
+                Axis::line(g.in_channels, g.kernel[0] * g.kernel[1]),
+                Axis::List(&self.in_weight),
+            ),
+            b: Operand::new(dy.data, patches, Axis::List(&self.in_dy)),
+            to: Target { rows, cols },
+            end: End::bias(bias),
         }
     }
-    let offset = |steps: [usize; 2], start: usize, image: usize| {
-        let mut offsets = grid([g.images, count[0], count[1]], [image, steps[0], steps[1]]);
-        offsets.iter_mut().for_each(|offset| *offset += start);
-        offsets
-    };
-    let patches = offset([w, 1], first[0] * w + first[1], g.out_channels * h * w);
-    let [top, left]: [usize; 2] = std::array::from_fn(|d| first[d] * s + phase[d] - g.padding);
-    let cols = offset([s * g.input[1], s], top * g.input[1] + left, g.in_channels * g.input_area());
-    let channels = multiples(g.in_channels, kh * kw);
-    let rows = multiples(g.in_channels, g.input_area());
-    let a = Operand::new(weight, &channels, &in_weight);
-    let b = Operand::new(dy, &patches, &in_dy);
-    // SAFETY: different pixels of different planes.
-    unsafe { gemm(a, b, Target { rows: &rows, cols: &cols }, dx) };
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 mod activation;
 mod adam;
 mod attention;
+mod axis;
 mod conv2d;
 mod conv_transpose2d;
 mod exp;
@@ -20,8 +21,10 @@ mod glue;
 mod group_norm;
 mod linear;
 mod map;
+mod pack;
 mod reduce;
 mod simd;
+mod store;
 #[cfg(test)]
 mod testing;
 pub mod threads;

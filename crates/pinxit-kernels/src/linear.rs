@@ -1,8 +1,11 @@
 //! The fully connected layer.
 
-use crate::gemm::{Operand, Target, gemm, multiples};
+use crate::axis::Axis;
+use crate::gemm::{Operand, Product, Target, gemm};
 use crate::glue::{self, Array, Operation};
 use crate::reduce;
+use crate::store::End;
+use crate::threads::written;
 use burn::tensor::Tensor;
 
 /// `x weight^T + bias`, as PyTorch's `linear`.
@@ -52,10 +55,10 @@ impl Operation for Linear {
 }
 
 #[derive(Clone, Copy)]
-struct Sizes {
-    batch: usize,
-    inputs: usize,
-    outputs: usize,
+pub(crate) struct Sizes {
+    pub(crate) batch: usize,
+    pub(crate) inputs: usize,
+    pub(crate) outputs: usize,
 }
 
 impl Sizes {
@@ -63,45 +66,45 @@ impl Sizes {
         let ([batch, inputs], [outputs, _]) = (x.dims(), weight.dims());
         Self { batch, inputs, outputs }
     }
+
+    fn product(&self, a: Operand, b: Operand, to: Target, end: End) -> Vec<f32> {
+        // SAFETY: the target is a row-major matrix.
+        unsafe { written(to.rows.len() * to.cols.len(), |out| gemm(Product { a, b, to, end }, out)) }
+    }
 }
 
-/// `y[b, o] = sum_i x[b, i] weight[o, i] + bias[o]`.
-fn forward(s: Sizes, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
-    let mut y = bias.map_or_else(|| vec![0.0; s.batch * s.outputs], |bias| bias.repeat(s.batch));
-    let (x_rows, inputs) = (multiples(s.batch, s.inputs), multiples(s.inputs, 1));
-    let (weight_rows, rows) = (multiples(s.outputs, s.inputs), multiples(s.batch, s.outputs));
-    let cols = multiples(s.outputs, 1);
-    let a = Operand::new(x, &x_rows, &inputs);
-    let b = Operand::new(weight, &weight_rows, &inputs);
-    // SAFETY: the target is a row-major matrix.
-    unsafe { gemm(a, b, Target { rows: &rows, cols: &cols }, &mut y) };
-    y
+/// `y[b, o] = sum_i x[b, i] weight[o, i] + bias[o]`. The rows of the product, which are read in place, are those of
+/// the weight.
+pub(crate) fn forward(s: Sizes, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+    let inputs = Axis::line(s.inputs, 1);
+    s.product(
+        Operand::new(weight, Axis::line(s.outputs, s.inputs), inputs),
+        Operand::new(x, Axis::line(s.batch, s.inputs), inputs),
+        Target { rows: Axis::line(s.outputs, 1), cols: Axis::line(s.batch, s.outputs) },
+        End::bias(bias),
+    )
 }
 
 /// `dx[b, i] = sum_o dy[b, o] weight[o, i]`.
-fn backward_x(s: Sizes, weight: &[f32], dy: &[f32]) -> Vec<f32> {
-    let mut dx = vec![0.0; s.batch * s.inputs];
-    let (dy_rows, outputs) = (multiples(s.batch, s.outputs), multiples(s.outputs, 1));
-    let (inputs, weight_rows) = (multiples(s.inputs, 1), multiples(s.outputs, s.inputs));
-    let rows = multiples(s.batch, s.inputs);
-    let a = Operand::new(dy, &dy_rows, &outputs);
-    let b = Operand::new(weight, &inputs, &weight_rows);
-    // SAFETY: the target is a row-major matrix.
-    unsafe { gemm(a, b, Target { rows: &rows, cols: &inputs }, &mut dx) };
-    dx
+pub(crate) fn backward_x(s: Sizes, weight: &[f32], dy: &[f32]) -> Vec<f32> {
+    let inputs = Axis::line(s.inputs, 1);
+    s.product(
+        Operand::new(dy, Axis::line(s.batch, s.outputs), Axis::line(s.outputs, 1)),
+        Operand::new(weight, inputs, Axis::line(s.outputs, s.inputs)),
+        Target { rows: Axis::line(s.batch, s.inputs), cols: inputs },
+        End::default(),
+    )
 }
 
 /// `dw[o, i] = sum_b dy[b, o] x[b, i]`.
-fn backward_weight(s: Sizes, x: &[f32], dy: &[f32]) -> Vec<f32> {
-    let mut dw = vec![0.0; s.outputs * s.inputs];
-    let (outputs, dy_rows) = (multiples(s.outputs, 1), multiples(s.batch, s.outputs));
-    let (inputs, x_rows) = (multiples(s.inputs, 1), multiples(s.batch, s.inputs));
-    let rows = multiples(s.outputs, s.inputs);
-    let a = Operand::new(dy, &outputs, &dy_rows);
-    let b = Operand::new(x, &inputs, &x_rows);
-    // SAFETY: the target is a row-major matrix.
-    unsafe { gemm(a, b, Target { rows: &rows, cols: &inputs }, &mut dw) };
-    dw
+pub(crate) fn backward_weight(s: Sizes, x: &[f32], dy: &[f32]) -> Vec<f32> {
+    let inputs = Axis::line(s.inputs, 1);
+    s.product(
+        Operand::new(dy, Axis::line(s.outputs, 1), Axis::line(s.batch, s.outputs)),
+        Operand::new(x, inputs, Axis::line(s.batch, s.inputs)),
+        Target { rows: Axis::line(s.outputs, s.inputs), cols: inputs },
+        End::default(),
+    )
 }
 
 #[cfg(test)]

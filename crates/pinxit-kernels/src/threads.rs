@@ -68,6 +68,24 @@ pub(crate) fn sum_chunks(len: usize, f: impl Fn(Range<usize>) -> f64 + Sync + Se
     }
 }
 
+/// A vector of `len` numbers that `write` sets, without setting them to zero before.
+///
+/// # Safety
+/// `write` sets every number and reads none that it has not set.
+pub(crate) unsafe fn written(len: usize, write: impl FnOnce(&mut [f32])) -> Vec<f32> {
+    let mut numbers = Vec::<f32>::with_capacity(len);
+    let places = numbers.spare_capacity_mut()[..len].as_mut_ptr().cast::<f32>();
+    // SAFETY: the places exist, and by the caller's promise they are written before they are read.
+    let slice = unsafe { std::slice::from_raw_parts_mut(places, len) };
+    if cfg!(test) {
+        slice.fill(f32::NAN);
+    }
+    write(slice);
+    // SAFETY: all of them are set.
+    unsafe { numbers.set_len(len) };
+    numbers
+}
+
 /// One slice that parallel tasks write, each its own elements.
 pub(crate) struct Shared<'a>(&'a [Cell<f32>]);
 
@@ -82,6 +100,19 @@ impl<'a> Shared<'a> {
 
     fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// Fetches the lines of two vectors for writing.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, place: usize) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+            for n in [0, 16, 31] {
+                // SAFETY: a prefetch of whatever address does nothing else.
+                unsafe { _mm_prefetch::<_MM_HINT_ET0>(self.0.as_ptr().wrapping_add(place + n).cast()) };
+            }
+        }
     }
 
     fn is_empty(&self) -> bool {

@@ -4,14 +4,15 @@
 //! convolution: a masked one has a geometry with fewer taps, a transposed one exchanges the first two.
 
 use crate::axis::Axis;
+use crate::buffer::unwritten;
 use crate::gemm::{Operand, Product, Target, gemm, gemm_all, gemm_deep};
 use crate::geometry::Geometry;
 use crate::glue::{self, Array, Operation};
-use crate::simd::vectorised;
+use crate::pad::pad;
+use crate::phases::{Padded, Phase};
 use crate::store::End;
-use crate::threads::written;
 use crate::tile::MR;
-use crate::{linear, reduce, threads};
+use crate::{linear, reduce, threads, winograd};
 use burn::tensor::module::conv2d as burn_conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, TensorData};
@@ -128,36 +129,6 @@ impl Operation for Conv2d {
     }
 }
 
-/// The planes of `x`, `from` in size, set into planes of zeros of the size `to` at (`top`, `top`).
-fn pad(x: &[f32], from: [usize; 2], to: [usize; 2], top: [usize; 2]) -> Cow<'_, [f32]> {
-    if from == to {
-        return Cow::Borrowed(x);
-    }
-    let (area, padded) = (from[0] * from[1], to[0] * to[1]);
-    let planes = |out: &mut [f32]| {
-        let len = out.len();
-        threads::for_each_block([out], [padded], len, |plane, [out]| {
-            pad_plane(&x[plane * area..][..area], out, from[1], to[1], top);
-        });
-    };
-    // SAFETY: every plane is set.
-    Cow::Owned(unsafe { written(x.len() / area.max(1) * padded, planes) })
-}
-
-vectorised! {
-    fn pad_plane(x: &[f32], out: &mut [f32], from: usize, to: usize, top: [usize; 2]) {
-        const VECTOR: usize = 16;
-        out.fill(0.0);
-        for (row, out) in x.chunks_exact(from).zip(out.chunks_exact_mut(to).skip(top[0])) {
-            let out = &mut out[top[1]..top[1] + from];
-            let (vectors, rest) = row.as_chunks::<VECTOR>();
-            let (to, to_rest) = out.as_chunks_mut::<VECTOR>();
-            to.copy_from_slice(vectors);
-            to_rest.iter_mut().zip(rest).for_each(|(y, x)| *y = *x);
-        }
-    }
-}
-
 fn pad_input<'a>(g: &Geometry, x: &'a [f32]) -> Cow<'a, [f32]> {
     pad(x, g.input, g.padded(), [g.padding; 2])
 }
@@ -173,6 +144,9 @@ pub(crate) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f3
     if let Some(sizes) = dense(g) {
         return linear::forward(sizes, x, weight, bias);
     }
+    if let Some(y) = winograd::forward(g, x, weight, bias) {
+        return y;
+    }
     let x = pad_input(g, x);
     let (weights, taps) = (g.weights(), g.taps());
     let product = Product {
@@ -181,14 +155,19 @@ pub(crate) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f3
         to: Target { rows: Axis::line(g.out_channels, g.output_area()), cols: g.output_pixels() },
         end: End::bias(bias),
     };
+    let mut y = unwritten(g.output_dims().iter().product());
     // SAFETY: the target is the row-major output itself.
-    unsafe { written(g.output_dims().iter().product(), |y| gemm(product, y)) }
+    unsafe { gemm(product, &mut y) };
+    y
 }
 
 /// `dw[o, c, i, j] = sum over (b, y, x) of dy[b, o, y, x] x[b, c, ...]`, image after image.
 pub(crate) fn backward_weight(g: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
     if let Some(sizes) = dense(g) {
         return linear::backward_weight(sizes, x, dy);
+    }
+    if let Some(dw) = winograd::backward_weight(g, x, dy) {
+        return dw;
     }
     let x = pad_input(g, x);
     let (taps, weights) = (g.taps(), g.weights());
@@ -201,15 +180,10 @@ pub(crate) fn backward_weight(g: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
     } else {
         Product { a: channels, b: patches, to: Target { rows: filters, cols: weights }, end: End::default() }
     };
-    let mut dw = if g.alive.is_some() { vec![0.0; g.out_channels * g.filter()] } else { Vec::new() };
+    let len = g.out_channels * g.filter();
+    let mut dw = if g.alive.is_some() { vec![0.0; len] } else { unwritten(len) };
     // SAFETY: the places of different weights are different, and without a mask they are all there are.
-    unsafe {
-        if g.alive.is_none() {
-            dw = written(g.out_channels * g.filter(), |dw| gemm_deep(product, dw));
-        } else {
-            gemm_deep(product, &mut dw);
-        }
-    }
+    unsafe { gemm_deep(product, &mut dw) };
     dw
 }
 
@@ -223,15 +197,14 @@ pub(crate) fn backward_bias(dy: &Array) -> Vec<f32> {
     reduce::sum_rows(&sums, channels)
 }
 
-/// `dx`, one phase at a time.
-///
-/// Input pixels whose padded place is r modulo the stride see only the taps r, r + s, r + 2s, ..., so each of
-/// the s x s phases of `dx` is a convolution of `dy` with stride 1 by those taps reversed. With s = 1 this is
-/// the convolution with the flipped kernel. `bias` is one of the input channels, which a transposed
-/// convolution adds.
+/// `dx[b, c, .] = sum over (o, i, j) of weight[o, c, i, j] dy[b, o, .] + bias[c]`, where only a transposed
+/// convolution has a bias.
 pub(crate) fn backward_x(g: &Geometry, weight: &[f32], dy: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
     if let (Some(sizes), None) = (dense(g), bias) {
         return linear::backward_x(sizes, weight, dy);
+    }
+    if let Some(dx) = winograd::backward_x(g, weight, dy, bias) {
+        return dx;
     }
     let reach = g.kernel.map(|size| size.div_ceil(g.stride) - 1);
     let last = g.input.map(|size| (size - 1 + g.padding) / g.stride);
@@ -241,84 +214,10 @@ pub(crate) fn backward_x(g: &Geometry, weight: &[f32], dy: &[f32], bias: Option<
     let phases: Vec<Phase> =
         (0..g.stride * g.stride).filter_map(|at| Phase::new(g, [at / g.stride, at % g.stride], dy)).collect();
     let products: Vec<Product> = phases.iter().map(|phase| phase.product(g, weight, dy, bias)).collect();
+    let mut dx = unwritten(g.images * g.in_channels * g.input_area());
     // SAFETY: each pixel belongs to one phase.
-    unsafe { written(g.images * g.in_channels * g.input_area(), |dx| gemm_all(&products, dx)) }
-}
-
-/// The gradient of the output, set into planes of the size `size` at the place `reach`.
-#[derive(Clone, Copy)]
-struct Padded<'a> {
-    data: &'a [f32],
-    size: [usize; 2],
-    reach: [usize; 2],
-}
-
-/// The pixels of the input whose padded place is one number modulo the stride, and the taps that see them.
-struct Phase {
-    in_weight: Vec<usize>,
-    in_dy: Vec<usize>,
-    /// Places q with 0 <= stride q + phase - padding < size of the input.
-    first: [usize; 2],
-    count: [usize; 2],
-    /// Where the first pixel lies.
-    corner: [usize; 2],
-}
-
-impl Phase {
-    /// None if there is no such pixel.
-    fn new(g: &Geometry, phase: [usize; 2], dy: Padded) -> Option<Self> {
-        let (s, [_, kw], [h, w]) = (g.stride, g.kernel, dy.size);
-        let first: [usize; 2] = std::array::from_fn(|d| g.padding.saturating_sub(phase[d]).div_ceil(s));
-        let end: [usize; 2] =
-            std::array::from_fn(|d| (g.input[d] + g.padding).saturating_sub(phase[d]).div_ceil(s));
-        let count: [usize; 2] = std::array::from_fn(|d| end[d].saturating_sub(first[d]));
-        if count.contains(&0) {
-            return None;
-        }
-        let taps = g.phase_taps(phase);
-        let pairs = || (0..g.out_channels).flat_map(|o| taps.iter().map(move |tap| (o, tap)));
-        let place =
-            |(o, [i, j]): (usize, &[usize; 2])| (o * h + dy.reach[0] - i / s) * w + dy.reach[1] - j / s;
-        Some(Self {
-            in_weight: pairs().map(|(o, [i, j])| o * g.filter() + i * kw + j).collect(),
-            in_dy: pairs().map(place).collect(),
-            first,
-            count,
-            corner: std::array::from_fn(|d| first[d] * s + phase[d] - g.padding),
-        })
-    }
-
-    fn product<'a>(
-        &'a self,
-        g: &Geometry,
-        weight: &'a [f32],
-        dy: Padded<'a>,
-        bias: Option<&'a [f32]>,
-    ) -> Product<'a> {
-        let (s, [h, w], [_, width]) = (g.stride, dy.size, g.input);
-        let pixels = [g.images, self.count[0], self.count[1]];
-        let patches = Axis::Grid {
-            start: self.first[0] * w + self.first[1],
-            sizes: pixels,
-            steps: [g.out_channels * h * w, w, 1],
-        };
-        let cols = Axis::Grid {
-            start: self.corner[0] * width + self.corner[1],
-            sizes: pixels,
-            steps: [g.in_channels * g.input_area(), s * width, s],
-        };
-        let rows = Axis::line(g.in_channels, g.input_area());
-        Product {
-            a: Operand::new(
-                weight,
-                Axis::line(g.in_channels, g.kernel[0] * g.kernel[1]),
-                Axis::List(&self.in_weight),
-            ),
-            b: Operand::new(dy.data, patches, Axis::List(&self.in_dy)),
-            to: Target { rows, cols },
-            end: End::bias(bias),
-        }
-    }
+    unsafe { gemm_all(&products, &mut dx) };
+    dx
 }
 
 #[cfg(test)]

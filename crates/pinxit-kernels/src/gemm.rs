@@ -11,13 +11,16 @@
 //! within a block): not on the number of rows and columns, nor on the place in a tile, nor on the threads.
 
 use crate::axis::Axis;
+use crate::buffer::unwritten;
 use crate::pack::{Columns, SLACK};
 use crate::store::{End, Spot, Stage};
-use crate::threads::{self, Shared, written};
-use crate::tile::{self, MR, NR, Rows};
+use crate::threads::{self, Shared};
+use crate::tile::{self, MR, NR, Rows, Tile};
 use std::cell::RefCell;
 use std::ops::Range;
 
+/// Numbers of a line of the cache.
+const LINE: usize = 16;
 /// Largest block of the depth: a packed panel of `DEPTH x NR` elements stays in the cache.
 const DEPTH: usize = 640;
 /// Multiply-adds below which a product stays on one thread.
@@ -138,29 +141,27 @@ pub(crate) unsafe fn gemm_deep(product: Product, out: &mut [f32]) {
     let part = Product { to: Target { rows, cols }, end: End::default(), ..product };
     let plan = Plan::new(part);
     let panels = n.div_ceil(NR);
-    let parts_of = |sums: &mut [f32]| {
-        let sums = Shared::new(sums);
-        threads::for_each(parts * panels, true, |task| {
-            let (part, panel) = (task / panels, task % panels);
-            // SAFETY: each task writes its columns of its part.
-            unsafe {
-                let sums = Shared::new(sums.part(part * m * n..(part + 1) * m * n));
-                plan.columns(0..m, panel, share(part, parts, depth), &sums);
-            }
-        });
-    };
-    // SAFETY: the parts are whole matrices.
-    let sums = unsafe { written(parts * m * n, parts_of) };
+    let mut sums = unwritten(parts * m * n);
+    let shared = Shared::new(&mut sums);
+    threads::for_each(parts * panels, true, |task| {
+        let (part, panel) = (task / panels, task % panels);
+        // SAFETY: each task writes its columns of its part.
+        unsafe {
+            let sums = Shared::new(shared.part(part * m * n..(part + 1) * m * n));
+            plan.columns(0..m, panel, share(part, parts, depth), &sums);
+        }
+    });
     let (rows, cols) = (to.rows.table(0..m), to.cols.table(0..n));
     let out = Shared::new(out);
-    threads::for_each_block([&mut vec![0.0; m]], [1], parts * m * n, |i, _| {
+    threads::for_each(m, parts * m * n >= WORTH_THREADS, |i| {
         let mut total = sums[i * n..(i + 1) * n].to_vec();
         for part in 1..parts {
             total.iter_mut().zip(&sums[(part * m + i) * n..]).for_each(|(x, y)| *x += y);
         }
         for (col, sum) in cols.iter().zip(total) {
+            let at = rows[i] + col;
             // SAFETY: promised by the caller.
-            unsafe { out.part(rows[i] + col..rows[i] + col + 1)[0] = product.end.of(i, sum) };
+            unsafe { out.part(at..at + 1)[0] = product.end.of(i, sum) };
         }
     });
 }
@@ -204,17 +205,14 @@ impl Tiled {
         let (rows, depth) = (a.outer.len(), a.depth.len());
         let (outer, ks) = (a.outer.table(0..rows), a.depth.table(0..depth));
         let len = rows.next_multiple_of(MR) * depth;
-        let copy = |data: &mut [f32]| {
-            threads::for_each_block([data], [MR * depth], len, |tile, [data]| {
-                let rows: [usize; MR] = std::array::from_fn(|i| outer[(tile * MR + i).min(rows - 1)]);
-                for (k, line) in ks.iter().zip(data.as_chunks_mut::<MR>().0) {
-                    // SAFETY: `Operand::new` asked whether every sum of two places lies in the data.
-                    *line = rows.map(|row| unsafe { *a.data.get_unchecked(row + k) });
-                }
-            });
-        };
-        // SAFETY: each task writes its block.
-        let data = unsafe { written(len, copy) };
+        let mut data = unwritten(len);
+        threads::for_each_block([&mut data], [MR * depth], len, |tile, [data]| {
+            let rows: [usize; MR] = std::array::from_fn(|i| outer[(tile * MR + i).min(rows - 1)]);
+            for (k, line) in ks.iter().zip(data.as_chunks_mut::<MR>().0) {
+                // SAFETY: `Operand::new` asked whether every sum of two places lies in the data.
+                *line = rows.map(|row| unsafe { *a.data.get_unchecked(row + k) });
+            }
+        });
         Self { data, outer: (0..rows).map(|i| i / MR * MR * depth + i % MR).collect(), depth }
     }
 
@@ -250,7 +248,7 @@ struct Scratch {
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
-        panel: vec![0.0; DEPTH * NR + SLACK],
+        panel: vec![0.0; DEPTH * NR + SLACK + LINE],
         a_depth: [0; DEPTH],
         b_depth: [0; DEPTH],
     });
@@ -296,9 +294,12 @@ impl<'a> Plan<'a> {
             b.outer.places(cols.end + NR / 2, &mut ahead[1..]);
             ahead
         });
-        let mut sums = [0.0; MR * NR];
+        let mut sums = Tile([0.0; MR * NR]);
         let blocks = ks.len().div_ceil(DEPTH).max(1);
         SCRATCH.with_borrow_mut(|Scratch { panel, a_depth, b_depth }| {
+            // Vectors that begin with a line are read and written faster.
+            let start = panel.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
+            let panel = &mut panel[start..];
             for block in 0..blocks {
                 let part = share(block, blocks, ks.len());
                 let stage = Stage { first: block == 0, last: block + 1 == blocks };

@@ -1,11 +1,11 @@
 //! The fully connected layer.
 
 use crate::axis::Axis;
+use crate::buffer::unwritten;
 use crate::gemm::{Operand, Product, Target, gemm};
 use crate::glue::{self, Array, Operation};
 use crate::reduce;
 use crate::store::End;
-use crate::threads::written;
 use burn::tensor::Tensor;
 
 /// `x weight^T + bias`, as PyTorch's `linear`.
@@ -68,8 +68,10 @@ impl Sizes {
     }
 
     fn product(&self, a: Operand, b: Operand, to: Target, end: End) -> Vec<f32> {
+        let mut out = unwritten(to.rows.len() * to.cols.len());
         // SAFETY: the target is a row-major matrix.
-        unsafe { written(to.rows.len() * to.cols.len(), |out| gemm(Product { a, b, to, end }, out)) }
+        unsafe { gemm(Product { a, b, to, end }, &mut out) };
+        out
     }
 }
 

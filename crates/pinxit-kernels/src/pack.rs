@@ -59,14 +59,24 @@ impl<'a> Columns<'a> {
     pub(crate) fn pack(&self, ks: &[usize], panel: &mut [f32]) {
         assert!(panel.len() >= ks.len() * NR + SLACK);
         match self.step {
-            Some(1) => pack_runs::<1>(self, ks, panel),
-            Some(_) => pack_runs::<2>(self, ks, panel),
+            Some(1) => self.pack_runs::<1>(ks, panel),
+            Some(_) => self.pack_runs::<2>(ks, panel),
             None => match simd::level() {
                 // SAFETY: AVX-512 is there.
                 #[cfg(target_arch = "x86_64")]
                 Level::Avx512 => unsafe { x86::transpose(self, ks, panel) },
                 _ => pack_squares(self, ks, panel),
             },
+        }
+    }
+
+    fn pack_runs<const STEP: usize>(&self, ks: &[usize], panel: &mut [f32]) {
+        match self.count {
+            1 => pack_vectors::<STEP, 1>(self, ks, panel),
+            2 => pack_vectors::<STEP, 2>(self, ks, panel),
+            3 => pack_vectors::<STEP, 3>(self, ks, panel),
+            4 => pack_vectors::<STEP, 4>(self, ks, panel),
+            _ => pack_vectors::<STEP, MOST>(self, ks, panel),
         }
     }
 
@@ -97,24 +107,28 @@ pub(crate) fn consecutive(places: &[usize]) -> bool {
 }
 
 vectorised! {
-    /// Columns in runs at steps of `STEP`. A vector that is longer than what is left of its run writes numbers
-    /// that the next run, or the next depth, overwrites.
-    fn pack_runs<const STEP: usize>(columns: &Columns, ks: &[usize], panel: &mut [f32]) {
-        let (data, vectors) = (columns.data, &columns.vectors[..columns.count]);
+    /// Columns in runs at steps of `STEP`, which `COUNT` vectors cover; more vectors than there are repeat the last.
+    /// A vector that is longer than what is left of its run writes numbers that the next run, or the next depth,
+    /// overwrites.
+    fn pack_vectors<const STEP: usize, const COUNT: usize>(columns: &Columns, ks: &[usize], panel: &mut [f32]) {
+        let data = columns.data;
+        let vectors: [(usize, usize); COUNT] =
+            std::array::from_fn(|v| columns.vectors[v.min(columns.count - 1)]);
+        let furthest = vectors.iter().fold(0, |furthest, &(_, start)| furthest.max(start));
         for (line, &k) in ks.iter().enumerate() {
-            for &(column, start) in vectors {
-                let from = start + k;
-                let to = line * NR + column;
-                if from + VECTOR * STEP <= data.len() {
+            if furthest + k + VECTOR * STEP <= data.len() {
+                for (column, start) in vectors {
                     // SAFETY: both ends are inside: of the data by the question above, of the panel by its slack.
                     unsafe {
-                        let source = &*data.as_ptr().add(from).cast::<[[f32; STEP]; VECTOR]>();
-                        let target = &mut *panel.as_mut_ptr().add(to).cast::<[f32; VECTOR]>();
-                        *target = std::array::from_fn(|j| source[j][0]);
+                        let source = &*data.as_ptr().add(start + k).cast::<[[f32; STEP]; VECTOR]>();
+                        let target = panel.as_mut_ptr().add(line * NR + column).cast::<[f32; VECTOR]>();
+                        target.write(std::array::from_fn(|j| source[j][0]));
                     }
-                } else {
-                    let rest = data[from..].iter().step_by(STEP).take(VECTOR);
-                    panel[to..].iter_mut().zip(rest).for_each(|(x, y)| *x = *y);
+                }
+            } else {
+                for (column, start) in vectors {
+                    let rest = data[start + k..].iter().step_by(STEP).take(VECTOR);
+                    panel[line * NR + column..].iter_mut().zip(rest).for_each(|(x, y)| *x = *y);
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! The end of a matrix product: its tiles go to their places, with bias and activation on the way.
 
-use crate::activation::{Activation, for_kind};
+use crate::activation::{Activation, along};
 use crate::pack::consecutive;
 use crate::simd::vectorised;
 use crate::threads::Shared;
@@ -71,7 +71,7 @@ impl Spot<'_> {
         if ends && !alone {
             self.each(|at, i| {
                 // SAFETY: promised by the caller.
-                tile[i] += unsafe { out.part(at..at + 1)[0] };
+                tile.0[i] += unsafe { out.part(at..at + 1)[0] };
             });
         }
         if ends {
@@ -98,20 +98,21 @@ fn set<const ADD: usize>(y: &mut f32, x: f32) {
 
 vectorised! {
     fn add_rows(tile: &mut Tile, bias: &[f32]) {
-        for (row, bias) in tile.as_chunks_mut::<NR>().0.iter_mut().zip(bias) {
+        for (row, bias) in tile.0.as_chunks_mut::<NR>().0.iter_mut().zip(bias) {
             row.iter_mut().for_each(|x| *x += bias);
         }
     }
 
     fn activate(activation: Activation, tile: &mut Tile) {
-        for_kind!(activation => tile.iter_mut().for_each(|x| *x = activation.value(*x)));
+        let sums = tile.0;
+        along(activation, (1.0, 0.0), &sums, &mut tile.0);
     }
 
     /// Rows of columns that lie side by side, columns of rows that do, or element by element.
     [unsafe] fn write<const ADD: usize>(spot: &Spot, tile: &Tile, out: &Shared) {
         let Spot { rows, cols } = *spot;
         if consecutive(cols) {
-            for (row, sums) in rows.iter().zip(tile.as_chunks::<NR>().0) {
+            for (row, sums) in rows.iter().zip(tile.0.as_chunks::<NR>().0) {
                 let start = row + cols[0];
                 // SAFETY: promised by the caller.
                 let part = unsafe { out.part(start..start + cols.len()) };
@@ -127,13 +128,13 @@ vectorised! {
                 // SAFETY: promised by the caller.
                 let part = unsafe { out.part(start..start + MR) };
                 if let Some(part) = part.first_chunk_mut::<MR>() {
-                    (0..MR).for_each(|i| set::<ADD>(&mut part[i], tile[i * NR + j]));
+                    (0..MR).for_each(|i| set::<ADD>(&mut part[i], tile.0[i * NR + j]));
                 }
             }
         } else {
             spot.each(|at, i| {
                 // SAFETY: promised by the caller.
-                set::<ADD>(unsafe { &mut out.part(at..at + 1)[0] }, tile[i]);
+                set::<ADD>(unsafe { &mut out.part(at..at + 1)[0] }, tile.0[i]);
             });
         }
     }

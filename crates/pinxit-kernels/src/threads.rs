@@ -17,6 +17,11 @@ pub fn count() -> usize {
     rayon::current_num_threads()
 }
 
+/// Whether passes over so many elements pay for waking threads.
+pub(crate) fn pays(elements: usize) -> bool {
+    elements >= 2 * CHUNK
+}
+
 /// Calls `task(i)` for every `i` of `0..tasks`, on several threads when `worth` says that it pays.
 pub(crate) fn for_each(tasks: usize, worth: bool, task: impl Fn(usize) + Sync + Send) {
     if worth && tasks > 1 && count() > 1 {
@@ -46,7 +51,7 @@ pub(crate) fn for_each_block<const N: usize>(
 ) {
     let outs = outs.map(Shared::new);
     let blocks = if outs[0].is_empty() { 0 } else { outs[0].len().div_ceil(sizes[0]) };
-    for_each(blocks, work >= 2 * CHUNK, |i| {
+    for_each(blocks, pays(work), |i| {
         let part = |n: usize| {
             let start = (i * sizes[n]).min(outs[n].len());
             // SAFETY: blocks with different numbers do not overlap, nor do different slices.
@@ -66,24 +71,6 @@ pub(crate) fn sum_chunks(len: usize, f: impl Fn(Range<usize>) -> f64 + Sync + Se
     } else {
         (0..chunks).map(chunk).sum()
     }
-}
-
-/// A vector of `len` numbers that `write` sets, without setting them to zero before.
-///
-/// # Safety
-/// `write` sets every number and reads none that it has not set.
-pub(crate) unsafe fn written(len: usize, write: impl FnOnce(&mut [f32])) -> Vec<f32> {
-    let mut numbers = Vec::<f32>::with_capacity(len);
-    let places = numbers.spare_capacity_mut()[..len].as_mut_ptr().cast::<f32>();
-    // SAFETY: the places exist, and by the caller's promise they are written before they are read.
-    let slice = unsafe { std::slice::from_raw_parts_mut(places, len) };
-    if cfg!(test) {
-        slice.fill(f32::NAN);
-    }
-    write(slice);
-    // SAFETY: all of them are set.
-    unsafe { numbers.set_len(len) };
-    numbers
 }
 
 /// One slice that parallel tasks write, each its own elements.

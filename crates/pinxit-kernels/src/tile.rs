@@ -10,7 +10,8 @@ pub(crate) const NR: usize = 32;
 pub(crate) const HALF: usize = NR / 2;
 
 /// The sums of one tile, row by row.
-pub(crate) type Tile = [f32; MR * NR];
+#[repr(align(64))]
+pub(crate) struct Tile(pub(crate) [f32; MR * NR]);
 
 /// The rows of a tile, at most [`MR`]: where they start in the data of the left side.
 #[derive(Clone, Copy)]
@@ -55,7 +56,7 @@ fn portable(rows: &Rows, ks: &[usize], panel: &[f32], width: usize, tile: &mut T
                 }
             }
             for (r, sums) in sums.iter().enumerate() {
-                tile[(top + r) * NR + left..][..COLS].copy_from_slice(sums);
+                tile.0[(top + r) * NR + left..][..COLS].copy_from_slice(sums);
             }
         }
     }
@@ -141,7 +142,7 @@ mod x86 {
         for (i, row) in sums.iter().enumerate() {
             for (j, &sum) in row.iter().enumerate() {
                 // SAFETY: the place lies in the tile.
-                unsafe { _mm512_storeu_ps(tile.as_mut_ptr().add(i * NR + j * 16), sum) };
+                unsafe { _mm512_storeu_ps(tile.0.as_mut_ptr().add(i * NR + j * 16), sum) };
             }
         }
     }
@@ -200,7 +201,7 @@ mod x86 {
             for (j, &sum) in row.iter().enumerate() {
                 let at = (top + i) * NR + left + j * 8;
                 // SAFETY: the place lies in the tile.
-                unsafe { _mm256_storeu_ps(tile.as_mut_ptr().add(at), sum) };
+                unsafe { _mm256_storeu_ps(tile.0.as_mut_ptr().add(at), sum) };
             }
         }
     }
@@ -233,10 +234,11 @@ mod tests {
         let want: Vec<f64> = (0..count * width).map(sum).collect();
         let rows = Rows { data: &data, starts: &starts };
         let verify = |tile: &Tile| {
-            let got: Vec<f32> = tile.chunks(NR).take(count).flat_map(|row| &row[..width]).copied().collect();
+            let got: Vec<f32> =
+                tile.0.chunks(NR).take(count).flat_map(|row| &row[..width]).copied().collect();
             assert_close(&got, &want, 1e-5);
         };
-        let mut tile = [0.0; MR * NR];
+        let mut tile = Tile([0.0; MR * NR]);
         portable(&rows, &ks, &panel, width, &mut tile);
         verify(&tile);
         #[cfg(target_arch = "x86_64")]

@@ -35,11 +35,11 @@ pub fn conv2d(
     padding: usize,
 ) -> Tensor<4> {
     check_bias(&weight, bias.as_ref());
-    if !supported(&x, &weight, bias.as_ref()) {
+    if !glue::supported_layer(&x, &weight, bias.as_ref()) {
         let options = ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1);
         return burn_conv2d(x, weight, bias, options);
     }
-    apply(Conv2d { stride, padding, alive: None }, x, weight, bias)
+    glue::apply_layer(Conv2d { stride, padding, alive: None }, x, weight, bias)
 }
 
 /// [`conv2d`] of stride 1 with a kernel of which some taps are zero in every filter, which are skipped: the
@@ -61,8 +61,8 @@ pub fn masked_conv2d(
     check_bias(&weight, bias.as_ref());
     let [_, _, kh, kw] = weight.dims();
     assert_eq!(alive.len(), kh * kw, "masked_conv2d: a mask for a kernel of {kh}x{kw}");
-    if supported(&x, &weight, bias.as_ref()) {
-        return apply(Conv2d { stride: 1, padding, alive: Some(alive.into()) }, x, weight, bias);
+    if glue::supported_layer(&x, &weight, bias.as_ref()) {
+        return glue::apply_layer(Conv2d { stride: 1, padding, alive: Some(alive.into()) }, x, weight, bias);
     }
     let mask: Vec<f32> = alive.iter().map(|&alive| f32::from(u8::from(alive))).collect();
     let mask = Tensor::from_data(TensorData::new(mask, [1, 1, kh, kw]), &weight.device());
@@ -72,24 +72,6 @@ pub fn masked_conv2d(
 fn check_bias(weight: &Tensor<4>, bias: Option<&Tensor<1>>) {
     if let Some(bias) = bias {
         assert_eq!(bias.dims(), [weight.dims()[0]], "conv2d: bias");
-    }
-}
-
-/// Whether the kernels handle these tensors.
-pub(crate) fn supported<const D: usize>(x: &Tensor<D>, weight: &Tensor<D>, bias: Option<&Tensor<1>>) -> bool {
-    glue::supported(x) && glue::supported(weight) && bias.is_none_or(glue::supported)
-}
-
-/// `op(x, weight, bias)` or `op(x, weight)`.
-pub(crate) fn apply<const D: usize>(
-    op: impl Operation,
-    x: Tensor<D>,
-    weight: Tensor<D>,
-    bias: Option<Tensor<1>>,
-) -> Tensor<D> {
-    match bias {
-        Some(bias) => glue::apply3(op, x, weight, bias),
-        None => glue::apply2(op, x, weight),
     }
 }
 
@@ -121,11 +103,7 @@ impl Operation for Conv2d {
         let dx = || Array::new(backward_x(&geometry, weight.data(), grad.data(), None), x.dims::<4>());
         let dw = || Array::new(backward_weight(&geometry, x.data(), grad.data()), weight.dims::<4>());
         let db = || Array::new(backward_bias(grad), [geometry.out_channels]);
-        let mut grads = vec![wanted[0].then(dx), wanted[1].then(dw)];
-        if let Some(&wanted) = wanted.get(2) {
-            grads.push(wanted.then(db));
-        }
-        grads
+        glue::layer_grads(wanted, dx, dw, db)
     }
 }
 
@@ -142,7 +120,7 @@ fn dense(g: &Geometry) -> Option<linear::Sizes> {
 /// `y[b, o, .] = sum over (c, i, j) of weight[o, c, i, j] x[b, c, .] + bias[o]`.
 pub(crate) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
     if let Some(sizes) = dense(g) {
-        return linear::forward(sizes, x, weight, bias);
+        return linear::forward(sizes, x, weight, End::bias(bias));
     }
     if let Some(y) = winograd::forward(g, x, weight, bias) {
         return y;

@@ -45,7 +45,7 @@ pub use batch_norm::{BatchNorm, batch_norm};
 pub use conv_transpose2d::conv_transpose2d;
 pub use conv2d::{conv2d, masked_conv2d};
 pub use group_norm::{group_norm, instance_norm, shifted_group_norm};
-pub use linear::linear;
+pub use linear::{linear, linear_activation};
 pub use map::MappedFile;
 pub use reduce::sum_of_squares;
 pub use upsample::upsample_nearest2;

@@ -8,7 +8,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData, activation, module};
 
 pub use pinxit_kernels::{
     Activation, AdamStep, activate, adam, attention, conv_transpose2d, conv2d, group_norm, lerp, linear,
-    sum_of_squares, upsample_nearest2,
+    linear_activation, sum_of_squares, upsample_nearest2,
 };
 
 /// `tanh(a) sigmoid(b)` of the two halves of the channels (van den Oord et al. 2016, "Conditional

@@ -31,6 +31,15 @@ pub(crate) fn for_each(tasks: usize, worth: bool, task: impl Fn(usize) + Sync + 
     }
 }
 
+/// What `task(i)` gives for every `i` of `0..tasks`, in this order.
+pub(crate) fn map<R: Send>(tasks: usize, worth: bool, task: impl Fn(usize) -> R + Sync + Send) -> Vec<R> {
+    if worth && tasks > 1 && count() > 1 {
+        (0..tasks).into_par_iter().map(task).collect()
+    } else {
+        (0..tasks).map(task).collect()
+    }
+}
+
 /// Calls `task(range, parts)` for consecutive parts of slices of one length, where `parts` are their elements
 /// at `range`.
 pub(crate) fn for_each_chunk<const N: usize>(
@@ -39,6 +48,11 @@ pub(crate) fn for_each_chunk<const N: usize>(
 ) {
     let len = outs[0].len();
     for_each_block(outs, [CHUNK; N], len, |i, parts| task(i * CHUNK..i * CHUNK + parts[0].len(), parts));
+}
+
+/// Calls `task(range)` for consecutive parts of `0..len`.
+pub(crate) fn for_each_range(len: usize, task: impl Fn(Range<usize>) + Sync + Send) {
+    for_each(len.div_ceil(CHUNK), pays(len), |i| task(i * CHUNK..len.min((i + 1) * CHUNK)));
 }
 
 /// Calls `task(i, blocks)` with the block `i` of each slice, where a block of slice n has `sizes[n]` elements
@@ -63,14 +77,8 @@ pub(crate) fn for_each_block<const N: usize>(
 
 /// Sums `f(range)` over consecutive parts of `0..len`, in their order.
 pub(crate) fn sum_chunks(len: usize, f: impl Fn(Range<usize>) -> f64 + Sync + Send) -> f64 {
-    let chunk = |i: usize| f(i * CHUNK..len.min((i + 1) * CHUNK));
     let chunks = len.div_ceil(CHUNK);
-    if chunks > 1 && count() > 1 {
-        let sums: Vec<f64> = (0..chunks).into_par_iter().map(chunk).collect();
-        sums.into_iter().sum()
-    } else {
-        (0..chunks).map(chunk).sum()
-    }
+    map(chunks, pays(len), |i| f(i * CHUNK..len.min((i + 1) * CHUNK))).into_iter().sum()
 }
 
 /// One slice that parallel tasks write, each its own elements.

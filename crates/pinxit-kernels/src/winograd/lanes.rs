@@ -26,6 +26,10 @@ pub(super) trait Lanes: Copy {
     /// `to` has room for `COUNT` numbers.
     unsafe fn store(self, to: *mut f32);
 
+    /// Brings the line of the cache at `from`, which need not exist, near.
+    #[inline(always)]
+    fn prefetch(_from: *const f32) {}
+
     /// Four vectors, of which lane l of vector i is `from[l * step + i]`.
     ///
     /// # Safety
@@ -245,6 +249,11 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn prefetch(from: *const f32) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) };
+        }
+
+        #[inline(always)]
         unsafe fn load(from: *const f32) -> Self {
             unsafe { Self(_mm512_loadu_ps(from)) }
         }
@@ -372,6 +381,11 @@ mod x86 {
         #[inline(always)]
         fn mul_add(self, factor: Self, other: Self) -> Self {
             unsafe { Self(_mm256_fmadd_ps(self.0, factor.0, other.0)) }
+        }
+
+        #[inline(always)]
+        fn prefetch(from: *const f32) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) };
         }
 
         #[inline(always)]

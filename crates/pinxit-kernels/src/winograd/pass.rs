@@ -8,18 +8,19 @@
 use super::product::{Batch, Product, multiply};
 use super::tiles::{BLOCK, Canvas, Grid, Layout, PANEL, Pictures, Region, Window, gather, scatter};
 use super::transform::Transform;
-use super::weights::{Weights, transform_kernels};
+use super::weights::{DEAD, Weights, transform_kernels};
 use super::{Places, scratch};
 use crate::geometry::Geometry;
 use crate::simd::Level;
 use crate::threads;
+use std::ops::Range;
 
 /// Numbers of the transformed input of a region: they stay in the second cache of a processor core.
 const REGION: usize = 160 * 1024;
 /// Fewest and most tiles of a region, if there are as many.
 const TILES: [usize; 2] = [16, 64];
 /// Transformed weights above which they are made where they are used instead of stored.
-const STORED: usize = 2 << 20;
+const STORED: usize = 4 << 20;
 /// Channels whose kernels a task transforms.
 const KERNELS: usize = 32;
 
@@ -89,7 +90,11 @@ pub(super) fn output(g: &Geometry) -> Pictures {
 fn kernel_of_phase(g: &Geometry, order: impl Fn(usize) -> usize, e: [usize; 2]) -> Vec<usize> {
     let taps = g.kernel[0] / g.stride;
     let tap = |i: usize, j: usize| (g.stride * order(i) + e[0]) * g.kernel[1] + g.stride * order(j) + e[1];
-    (0..taps * taps).map(|at| tap(at / taps, at % taps)).collect()
+    let alive = |tap: usize| g.alive.is_none_or(|alive| alive[tap]);
+    (0..taps * taps)
+        .map(|at| tap(at / taps, at % taps))
+        .map(|tap| if alive(tap) { tap } else { DEAD })
+        .collect()
 }
 
 /// Sizes of the buffers of a pass.
@@ -125,7 +130,7 @@ impl Sizes {
             points,
             depth,
             values: Layout { point: plane, phase: phase(pass.input.padded(), plane), tile },
-            kernels: Layout { point: kernel, phase: phase(pass.input.padded() * PANEL, kernel), tile: 0 },
+            kernels: Layout { point: kernel, phase: phase(pass.input.padded() * PANEL, kernel), tile: PANEL },
             products: Layout { point: PANEL, phase: tiles * points * PANEL, tile: points * PANEL },
             strips: [pass.window(&[]).strip::<T>(&grid), grid.most_of_image() * side * side * BLOCK],
             grid,
@@ -255,14 +260,11 @@ impl Job<'_> {
     }
 
     /// Transforms the kernels of a panel for `inputs`.
-    fn kernels<T: Transform>(&self, panel: usize, inputs: std::ops::Range<usize>, to: Places) {
-        for input in inputs {
-            let to = to.at(input * PANEL).0;
-            // SAFETY: the buffer has the size of its layout, and this task alone writes to these inputs.
-            unsafe {
-                let (weights, layout) = (&self.pass.weights, self.sizes.kernels);
-                transform_kernels::<T>(self.level, weights, self.weight, panel * PANEL, input, to, layout);
-            }
+    fn kernels<T: Transform>(&self, panel: usize, inputs: Range<usize>, to: Places) {
+        // SAFETY: the buffer has the size of its layout, and this task alone writes to these inputs.
+        unsafe {
+            let (weights, layout) = (&self.pass.weights, self.sizes.kernels);
+            transform_kernels::<T>(self.level, weights, self.weight, panel * PANEL, inputs, to.0, layout);
         }
     }
 

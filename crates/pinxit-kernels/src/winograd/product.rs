@@ -3,6 +3,10 @@
 use super::lanes::{Lanes, at_level};
 use super::tiles::PANEL;
 
+/// Steps of the depth by which the numbers are asked for before they are multiplied: the processor's own
+/// guesses end at each page.
+const AHEAD: usize = 16;
+
 /// `out[i * out_row + j] (+)= sum_k a[i * a_row + k * a_depth] b[k * b_depth + j]` for i < rows, j < [`PANEL`],
 /// in the order of k.
 #[derive(Clone, Copy)]
@@ -81,9 +85,17 @@ unsafe fn columns<L: Lanes, const ROWS: usize>(p: Product) {
     for column in (0..PANEL).step_by(2 * L::COUNT) {
         let mut sums = [[L::splat(0.0); 2]; ROWS];
         let (mut a, mut b) = (p.a, p.b.wrapping_add(column));
+        for i in 0..ROWS {
+            for j in 0..2 {
+                L::prefetch(p.out.wrapping_add(i * p.out_row + column + j * L::COUNT));
+            }
+        }
         for _ in 0..p.depth {
             // SAFETY: promised by the caller.
             unsafe {
+                L::prefetch(b.wrapping_add(AHEAD * p.b_depth));
+                L::prefetch(b.wrapping_add(AHEAD * p.b_depth + L::COUNT));
+                L::prefetch(a.wrapping_add(AHEAD * p.a_depth));
                 let (left, right) = (L::load(b), L::load(b.add(L::COUNT)));
                 for i in 0..ROWS {
                     let factor = L::splat(*a.add(i * p.a_row));

@@ -7,6 +7,7 @@ use super::*;
 use crate::conv2d;
 use crate::geometry::twin;
 use crate::testing::{assert_close, numbers};
+use std::sync::Mutex;
 
 /// Input [B, C, H, W], weight [O, C, K, K], stride, padding.
 type Case = ([usize; 4], [usize; 4], usize, usize);
@@ -77,6 +78,9 @@ impl Example {
     }
 }
 
+/// Held by the tests that set or need the mode of this process.
+static MODE: Mutex<()> = Mutex::new(());
+
 fn bits(x: &[f32]) -> Vec<u32> {
     x.iter().map(|x| x.to_bits()).collect()
 }
@@ -91,6 +95,19 @@ fn every_level_equals_the_definition_forward_and_backward() {
                 assert_close(got, want, 1e-5);
             }
         }
+    }
+}
+
+#[test]
+fn taps_that_a_mask_removes_get_no_gradient() {
+    let alive = [true, true, true, true, true, false, false, false, false];
+    let example = Example::new(([3, 17, 7, 8], [20, 17, 3, 3], 1, 1));
+    let g = example.g.masked(&alive);
+    let [_, want, _] = twin::backward(&g, &example.x, &example.weight, &example.dy);
+    for level in levels() {
+        let dw = weight_grad(Algorithm::F4x3, level, &g, &example.x, &example.dy);
+        assert_close(&dw, &want, 1e-5);
+        assert!(dw.chunks_exact(9).all(|taps| taps[5..] == [0.0; 4]));
     }
 }
 
@@ -122,7 +139,25 @@ fn an_image_is_the_same_alone() {
 }
 
 #[test]
+fn small_pictures_and_few_channels_go_the_direct_way() {
+    let _mode = MODE.lock().unwrap();
+    let serves = |x, weight, stride| {
+        let example = Example::new((x, weight, stride, 1));
+        let Example { g, x, weight, dy, .. } = &example;
+        let found = [forward(g, x, weight, None), backward_x(g, weight, dy, None), backward_weight(g, x, dy)];
+        found.map(|found| found.is_some())
+    };
+    assert_eq!(serves([1, 16, 4, 4], [16, 16, 3, 3], 1), [true; 3]);
+    assert_eq!(serves([1, 16, 2, 2], [16, 16, 3, 3], 1), [false; 3]);
+    assert_eq!(serves([1, 16, 8, 8], [16, 16, 4, 4], 2), [true; 3]);
+    assert_eq!(serves([1, 16, 4, 4], [16, 16, 4, 4], 2), [false; 3]);
+    assert_eq!(serves([1, 3, 8, 8], [16, 3, 3, 3], 1), [false, false, true]);
+    assert_eq!(serves([1, 16, 8, 8], [16, 16, 1, 1], 1), [false; 3]);
+}
+
+#[test]
 fn exact_mode_multiplies_every_tap() {
+    let _mode = MODE.lock().unwrap();
     let example = Example::new(([2, 32, 8, 8], [32, 32, 3, 3], 1, 1));
     let Example { g, x, weight, dy, .. } = &example;
     assert!(forward(g, x, weight, None).is_some());
@@ -137,6 +172,7 @@ fn exact_mode_multiplies_every_tap() {
 #[test]
 #[ignore = "a table for the documentation"]
 fn errors() {
+    let _mode = MODE.lock().unwrap();
     let shapes = [
         ([2, 64, 32, 32], [64, 64, 3, 3], 1, 1),
         ([2, 128, 16, 16], [128, 128, 3, 3], 1, 1),

@@ -1,11 +1,19 @@
 //! The kernel at the points of the transform, and the gradient of the kernel from the one there.
 
-use super::lanes::at_level;
-use super::tiles::{BLOCK, Layout, PANEL};
+use super::lanes::{Lanes, at_level};
+use super::tiles::{BLOCK, Layout};
 use super::transform::{self, MAX_POINTS, Square};
+use std::ops::Range;
 
 /// Most taps of a kernel: 4 x 4.
 const MAX_KERNEL: usize = 16;
+/// The index of a tap that a mask removes: it reads as zero.
+pub(super) const DEAD: usize = MAX_KERNEL;
+/// Inputs by which the kernels are asked for before they are read.
+const AHEAD: usize = 4;
+
+/// The taps of the kernels of a block, tap by tap, and a place for those that a mask removes.
+type Taps = [[f32; BLOCK]; MAX_KERNEL + 1];
 
 /// How a pass sees the weights `[C_out, C_in, K, K]`.
 #[derive(Clone, Debug)]
@@ -16,13 +24,13 @@ pub(super) struct Weights {
     pub(super) inputs: (usize, usize),
     /// Taps of a kernel.
     pub(super) kernel: usize,
-    /// For each phase the taps of its kernel, row by row.
+    /// For each phase the taps of its kernel, row by row, or [`DEAD`].
     pub(super) phases: Vec<Vec<usize>>,
 }
 
 at_level! {
-    /// Transforms the kernels of the outputs from `output` on, a panel of them, for the input `input`. The
-    /// kernel of phase f at point p goes to `p * point + f * phase`, outputs side by side.
+    /// Transforms the kernels of the outputs from `output` on, a panel of them, for some `inputs`. The kernel of
+    /// phase f and input c at point p goes to `p * point + f * phase + c * tile`, outputs side by side.
     ///
     /// # Safety
     /// The processor has the level, and nobody else touches the places of `layout` behind `to`, all of which
@@ -32,42 +40,27 @@ at_level! {
         weights: &Weights,
         data: &[f32],
         output: usize,
-        input: usize,
+        inputs: Range<usize>,
         to: *mut f32,
         layout: Layout,
     ) {
         let ((outputs, step), kernel) = (weights.outputs, weights.kernel);
-        let mut taps = [[0.0_f32; BLOCK]; MAX_KERNEL];
-        for block in (0..PANEL).step_by(BLOCK) {
+        let fitting = |phase: &Vec<usize>| phase.len() == T::TAPS * T::TAPS && phase.iter().all(|&tap| tap <= DEAD);
+        assert!(weights.phases.iter().all(fitting));
+        let mut taps: Taps = [[0.0; BLOCK]; MAX_KERNEL + 1];
+        for (block, input) in [0, BLOCK].into_iter().flat_map(|block| inputs.clone().map(move |input| (block, input))) {
             let first = output + block;
-            let lanes = outputs.saturating_sub(first).min(BLOCK);
-            if lanes == 0 || input >= weights.inputs.0 {
-                taps = [[0.0; BLOCK]; MAX_KERNEL];
-            } else {
-                let from = first * step + input * weights.inputs.1;
-                let data = &data[from..from + (lanes - 1) * step + kernel];
-                if lanes == BLOCK {
-                    for tap in (0..kernel).step_by(4) {
-                        let tap = tap.min(kernel - 4);
-                        for part in (0..BLOCK).step_by(L::COUNT) {
-                            // SAFETY: the slice has these taps of BLOCK outputs.
-                            unsafe {
-                                let vectors = L::gather4(data.as_ptr().add(part * step + tap), step);
-                                for i in 0..4 {
-                                    vectors[i].store(taps[tap + i].as_mut_ptr().add(part));
-                                }
-                            }
-                        }
-                    }
-                } else {
-                    taps = [[0.0; BLOCK]; MAX_KERNEL];
-                    for lane in 0..lanes {
-                        (0..kernel).for_each(|tap| taps[tap][lane] = data[lane * step + tap]);
-                    }
+            let lanes = if input < weights.inputs.0 { outputs.saturating_sub(first).min(BLOCK) } else { 0 };
+            if lanes > 0 {
+                let data = &data[first * step + input * weights.inputs.1..];
+                for lane in 0..lanes {
+                    L::prefetch(data.as_ptr().wrapping_add(lane * step + AHEAD * weights.inputs.1));
                 }
+                read::<L>(data, step, lanes, kernel, &mut taps);
+            } else {
+                taps = [[0.0; BLOCK]; MAX_KERNEL + 1];
             }
             for (index, phase) in weights.phases.iter().enumerate() {
-                assert!(phase.len() == T::TAPS * T::TAPS && phase.iter().all(|&tap| tap < MAX_KERNEL));
                 for part in (0..BLOCK).step_by(L::COUNT) {
                     // SAFETY: the taps are asserted above, the caller promises the places.
                     unsafe {
@@ -79,7 +72,7 @@ at_level! {
                             }
                         }
                         let square = transform::kernel::<T, L>(square);
-                        let to = to.add(index * layout.phase + block + part);
+                        let to = to.add(index * layout.phase + input * layout.tile + block + part);
                         transform::store(square, to, T::POINTS, T::POINTS * layout.point, layout.point);
                     }
                 }
@@ -101,9 +94,9 @@ at_level! {
         grads: &mut [f32],
     ) {
         let kernel = weights.kernel;
-        let mut taps = [[0.0_f32; BLOCK]; MAX_KERNEL];
+        let mut taps: Taps = [[0.0; BLOCK]; MAX_KERNEL + 1];
         for (index, phase) in weights.phases.iter().enumerate() {
-            assert!(phase.len() == T::TAPS * T::TAPS && phase.iter().all(|&tap| tap < MAX_KERNEL));
+            assert!(phase.len() == T::TAPS * T::TAPS && phase.iter().all(|&tap| tap <= DEAD));
             for part in (0..BLOCK).step_by(L::COUNT) {
                 // SAFETY: the taps are asserted above, the caller promises the places.
                 unsafe {
@@ -119,17 +112,41 @@ at_level! {
                 }
             }
         }
-        let lanes = grads.len() / kernel;
-        if lanes < BLOCK {
-            for (lane, grads) in grads.chunks_exact_mut(kernel).enumerate() {
-                grads.iter_mut().zip(&taps).for_each(|(grad, tap)| *grad = tap[lane]);
-            }
-            return;
+        write::<L>(&taps, kernel, grads);
+    }
+}
+
+/// Reads the taps of kernels that lie `step` apart: `lanes` of them, zeros for the others.
+#[inline(always)]
+fn read<L: Lanes>(data: &[f32], step: usize, lanes: usize, kernel: usize, taps: &mut Taps) {
+    if lanes == BLOCK && data.len() >= (BLOCK - 1) * step + MAX_KERNEL {
+        // Numbers beyond the kernel are taps of its neighbour, which nobody reads.
+        // SAFETY: just asked.
+        unsafe { L::transpose(data.as_ptr(), step, taps.as_flattened_mut().as_mut_ptr(), BLOCK) };
+        return;
+    }
+    *taps = [[0.0; BLOCK]; MAX_KERNEL + 1];
+    for lane in 0..lanes {
+        (0..kernel).for_each(|tap| taps[tap][lane] = data[lane * step + tap]);
+    }
+}
+
+/// Writes kernels one behind the other, as many as `kernels` has room for.
+#[inline(always)]
+fn write<L: Lanes>(taps: &Taps, kernel: usize, kernels: &mut [f32]) {
+    if kernels.len() < BLOCK * kernel || kernel < 4 {
+        for (lane, numbers) in kernels.chunks_exact_mut(kernel).enumerate() {
+            numbers.iter_mut().zip(taps).for_each(|(number, tap)| *number = tap[lane]);
         }
+    } else if kernel == MAX_KERNEL {
+        // SAFETY: there is room for BLOCK kernels.
+        unsafe { L::transpose(taps.as_flattened().as_ptr(), BLOCK, kernels.as_mut_ptr(), MAX_KERNEL) };
+    } else {
         for tap in (0..kernel).step_by(4) {
+            // The last four taps may overlap those before.
             let tap = tap.min(kernel - 4);
             for part in (0..BLOCK).step_by(L::COUNT) {
-                // SAFETY: `grads` has the taps of BLOCK inputs.
+                // SAFETY: as above.
                 unsafe {
                     let vectors = [
                         L::load(taps[tap].as_ptr().add(part)),
@@ -137,7 +154,7 @@ at_level! {
                         L::load(taps[tap + 2].as_ptr().add(part)),
                         L::load(taps[tap + 3].as_ptr().add(part)),
                     ];
-                    L::scatter4(vectors, grads.as_mut_ptr().add(part * kernel + tap), kernel);
+                    L::scatter4(vectors, kernels.as_mut_ptr().add(part * kernel + tap), kernel);
                 }
             }
         }

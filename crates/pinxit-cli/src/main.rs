@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         Command::Families(options) => commands::families::run(&options),
         Command::Recipes(options) => commands::recipes::run(&options),
         Command::Doctor(options) => commands::doctor::run(&options),
+        Command::Bench(options) => commands::bench::run(&options),
         Command::Completions(options) => commands::completions::run(&options),
     };
     match result {

@@ -105,7 +105,7 @@ impl<const D: usize> Operation for ConcatChannels<D> {
     fn forward(&self, inputs: &[Array]) -> Array {
         let [x, y] = inputs else { unreachable!("concat_channels has two inputs") };
         let mut dims = x.dims::<D>();
-        let sizes = inputs.iter().map(|x| image::<D>(x)).collect::<Vec<_>>();
+        let sizes = inputs.iter().map(image::<D>).collect::<Vec<_>>();
         let mut all = unwritten(x.data().len() + y.data().len());
         let work = all.len();
         threads::for_each_block([&mut all], [(sizes[0] + sizes[1]).max(1)], work, |i, [all]| {

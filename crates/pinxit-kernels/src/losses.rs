@@ -33,6 +33,7 @@ impl Reduction {
 
 /// What a classifier should say.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // made once a step
 pub enum Target<const D: usize> {
     /// The same everywhere: 1 real, 0 generated.
     Constant(f32),

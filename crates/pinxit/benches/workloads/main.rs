@@ -4,7 +4,7 @@
 //! NAME of `A` to `E`, or `C-inference`, takes steps and answers with one line of JSON: milliseconds of
 //! each step, losses, peak memory. `--check` gives losses and the sums of absolute gradients of the first
 //! step instead, `--serve` reads numbers of steps from its input until that ends and answers each with a
-//! line. `ops [NAME...]` times single operations, `peaks` what the machine can do at most; `just
+//! line. `--exact` takes the direct convolutions in place of Winograd's. `ops [NAME...]` times single operations, `peaks` what the machine can do at most; `just
 //! bench-torch` runs all of it beside PyTorch.
 //!
 //! A process runs one workload, so that its peak memory is the workload's own.
@@ -41,6 +41,7 @@ trait Workload {
 fn main() {
     let options = Options::read(std::env::args().skip(1));
     rayon::ThreadPoolBuilder::new().num_threads(options.threads).build_global().unwrap();
+    pinxit::nn::ops::set_exact(options.exact);
     match options.name.as_str() {
         "ops" => ops::run(&options),
         "peaks" => println!("{}", peaks()),
@@ -108,8 +109,8 @@ fn check(workload: &mut dyn Workload, steps: usize) -> Value {
 
 fn peaks() -> Value {
     json!({
-        "multiply_adds_per_second": pinxit_kernels::peak::multiply_adds_per_second(),
-        "bytes_per_second": pinxit_kernels::peak::bytes_per_second(),
+        "multiply_adds_per_second": pinxit::nn::ops::peak::multiply_adds_per_second(),
+        "bytes_per_second": pinxit::nn::ops::peak::bytes_per_second(),
     })
 }
 

@@ -250,7 +250,7 @@ fn norms(list: &mut List) {
     for (name, activation) in [("batch_norm", Activation::None), ("batch_norm_relu", Activation::Relu)] {
         list.pair(name, [2 * numbers, 3 * numbers], move |make| {
             let (x, gamma, beta) = (make.first(dims), make.other([64]), make.other([64]));
-            move || ops::batch_norm(x.clone(), gamma.clone(), beta.clone(), 1e-5, activation).0
+            move || ops::batch_norm(x.clone(), gamma.clone(), beta.clone(), 1e-5, activation).y
         });
     }
     let dims = [8, 64, 64, 64];

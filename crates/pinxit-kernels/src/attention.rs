@@ -5,11 +5,13 @@
 //! many queries runs side by side. The backward pass computes them again (Dao et al. 2022, "FlashAttention",
 //! arXiv:2205.14135, section 3.1 and appendix B.2 for the gradients).
 
+use crate::axis::Axis;
 use crate::buffer::unwritten;
 use crate::exp::exp;
-use crate::gemm::{Operand, Target, gemm, multiples};
+use crate::gemm::{Operand, Product, Target, gemm};
 use crate::glue::{self, Array, Operation};
 use crate::simd::vectorised;
+use crate::store::End;
 use crate::threads::{self, Shared};
 use burn::tensor::{Tensor, activation};
 use std::ops::Range;
@@ -142,12 +144,14 @@ impl<'a> Side<'a> {
 
     /// `out[i, j] += sum_t self[i, t] other[j, t]` over `depth` elements, row-major.
     fn times(self, other: Side, depth: usize, out: &mut [f32]) {
-        let tables = |side: Side| (multiples(side.count, side.step), multiples(depth, side.along));
-        let ((rows, left), (columns, right)) = (tables(self), tables(other));
-        let to = (multiples(self.count, other.count), multiples(other.count, 1));
-        let (a, b) = (Operand::new(self.data, &rows, &left), Operand::new(other.data, &columns, &right));
+        let product = Product {
+            a: Operand::new(self.data, Axis::line(self.count, self.step), Axis::line(depth, self.along)),
+            b: Operand::new(other.data, Axis::line(other.count, other.step), Axis::line(depth, other.along)),
+            to: Target { rows: Axis::line(self.count, other.count), cols: Axis::line(other.count, 1) },
+            end: End { add: true, ..End::default() },
+        };
         // SAFETY: the target is a row-major matrix.
-        unsafe { gemm(a, b, Target { rows: &to.0, cols: &to.1 }, out) };
+        unsafe { gemm(product, out) };
     }
 }
 

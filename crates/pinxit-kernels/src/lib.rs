@@ -11,6 +11,7 @@
 mod activation;
 mod adam;
 mod attention;
+mod axis;
 mod batch_norm;
 mod buffer;
 mod conv2d;
@@ -30,14 +31,18 @@ mod lines;
 mod losses;
 mod map;
 mod norm;
+mod pack;
+mod pad;
 #[doc(hidden)]
 pub mod passes;
 pub mod peak;
+mod phases;
 mod pool;
 mod recycling;
 mod reduce;
 mod scale_shift;
 mod simd;
+mod store;
 #[cfg(test)]
 mod testing;
 pub mod threads;
@@ -57,7 +62,7 @@ pub use elementwise::{add, concat_channels, mix_images, reparameterise, sum_pixe
 pub use gated::gated;
 pub use group_norm::{group_norm, instance_norm, shifted_group_norm};
 pub use layer_norm::layer_norm;
-pub use linear::linear;
+pub use linear::{linear, linear_activation};
 pub use losses::{
     Reduction, Target, bce_with_logits, gaussian_kl, l1_loss, mse_loss, sum_all, weighted_mse_loss,
 };

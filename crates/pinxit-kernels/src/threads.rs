@@ -117,6 +117,19 @@ impl<'a, T> Shared<'a, T> {
         self.0.len()
     }
 
+    /// Fetches the lines of two vectors for writing.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, place: usize) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+            for n in [0, 16, 31] {
+                // SAFETY: a prefetch of whatever address does nothing else.
+                unsafe { _mm_prefetch::<_MM_HINT_ET0>(self.0.as_ptr().wrapping_add(place + n).cast()) };
+            }
+        }
+    }
+
     fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -72,6 +72,15 @@ fn by_burn() -> Vec<Run> {
             2,
             1
         ),
+        run!(
+            |(x, w, bias): (Tensor<2>, Tensor<2>, Tensor<1>)| {
+                activation::leaky_relu(x.matmul(w.transpose()) + bias.unsqueeze(), 0.2)
+            },
+            2,
+            2,
+            1
+        ),
+        run!(|(x, w): (Tensor<2>, Tensor<2>)| activation::silu(x.matmul(w.transpose())), 2, 2),
         run!(|(x, g, h)| burn_group_norm(x, g, h, 4), 4, 1, 1),
         run!(|(x, g, h)| activation::silu(burn_group_norm(x, g, h, 8)), 4, 1, 1),
         run!(|(x,)| activation::silu::<4>(x), 4),

@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use pinxit_kernels::{
     Activation, activate, attention, attention2d, conv_transpose2d, conv2d, group_norm, linear,
-    masked_conv2d, upsample_nearest2,
+    linear_activation, masked_conv2d, upsample_nearest2,
 };
 
 /// Numbers in a flat list with their shape.
@@ -140,6 +140,18 @@ pub(crate) fn cases(batch: usize) -> Vec<Case> {
             1,
             &[&[b, 300], &[130, 300], &[130]],
             run!(|(x, w, bias)| linear(x, w, Some(bias)), 2, 2, 1),
+        ),
+        case(
+            "linear_activation leaky_relu",
+            1,
+            &[&[b, 70], &[50, 70], &[50]],
+            run!(|(x, w, bias)| linear_activation(x, w, Some(bias), Activation::LeakyRelu(0.2)), 2, 2, 1),
+        ),
+        case(
+            "linear_activation silu",
+            1,
+            &[&[b, 70], &[50, 70]],
+            run!(|(x, w)| linear_activation(x, w, None, Activation::Silu), 2, 2),
         ),
         case(
             "group_norm",

@@ -10,8 +10,8 @@ use pinxit_kernels as kernels;
 pub use pinxit_kernels::{
     Activation, AdamStep, Descent, Found, Leaf, Optimized, Reduction, activate, adam, add, attention,
     attention2d, batch_norm, can_defer, concat_channels, conv_transpose2d, conv2d, deferred, gaussian_kl,
-    global_norm, group_norm, identity, instance_norm, lerp, linear, mse_loss, peak, reparameterise, root,
-    set_exact, shifted_group_norm, upsample_nearest2,
+    global_norm, group_norm, identity, instance_norm, lerp, linear, linear_activation, mse_loss, peak,
+    reparameterise, root, set_exact, shifted_group_norm, upsample_nearest2,
 };
 
 /// `tanh(a) sigmoid(b)` of the two halves of the channels (van den Oord et al. 2016, "Conditional

@@ -4,7 +4,7 @@
 //! stands inside [`for_kind`], which compiles it once per kind, so that no element asks which kind it is.
 
 use crate::buffer::unwritten;
-use crate::exp::{normal, sigmoid, tanh};
+use crate::exp::{normal, sigmoid, silu, tanh};
 use crate::glue::{self, Array, Operation};
 use crate::simd::vectorised;
 use crate::threads;
@@ -52,7 +52,7 @@ impl Activation {
                     x
                 }
             }
-            Self::Silu => x * sigmoid(x),
+            Self::Silu => silu(x),
             Self::Gelu => x * normal(x).0,
             Self::Tanh => tanh(x),
             Self::Sigmoid => sigmoid(x),
@@ -135,6 +135,7 @@ macro_rules! for_kind {
         $body
     }};
 }
+pub(crate) use for_kind;
 
 /// `activation` of every element. Differentiable.
 pub fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<D> {

@@ -8,9 +8,10 @@ use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::Checkpoi
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
+use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, DispatchDevice, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, Shape, Tensor, TensorData};
 use std::fmt::Debug;
 
 /// A contiguous `f32` array in row-major order.
@@ -25,6 +26,23 @@ impl Array {
 
     fn from_tensor(tensor: FlexTensor) -> Self {
         Self(tensor.to_contiguous())
+    }
+
+    /// The same elements in another shape.
+    pub(crate) fn reshaped(self, dims: impl Into<Vec<usize>>) -> Self {
+        Self(self.0.reshape(Shape::from(dims.into())))
+    }
+
+    /// An array of this shape that holds one element, for operations that ask for no more.
+    fn shape_only(self) -> Self {
+        let shape = self.0.shape();
+        let one = FlexTensor::from_data(TensorData::new(vec![0.0_f32], vec![1; shape.num_dims()]));
+        Self(Flex::float_expand(one, shape))
+    }
+
+    /// As Burn's CPU backend holds it.
+    pub(crate) fn into_flex(self) -> FlexTensor {
+        self.0
     }
 
     pub(crate) fn data(&self) -> &[f32] {
@@ -46,6 +64,10 @@ impl Array {
 /// An operation with one output and up to four inputs.
 pub(crate) trait Operation: Clone + Debug + Send + Sync + 'static {
     fn forward(&self, inputs: &[Array]) -> Array;
+
+    /// Whether the backward pass looks at the elements of the inputs, not at their shapes alone: if not, they are
+    /// free as soon as nothing else needs them.
+    const KEEPS_INPUTS: bool = true;
 
     /// Gradients with respect to the inputs for which `wanted` is true, given the one of the output.
     fn backward(&self, inputs: &[Array], grad: &Array, wanted: &[bool]) -> Vec<Option<Array>>;
@@ -191,7 +213,8 @@ fn tracked<C: CheckpointStrategy, O: Operation, const N: usize>(
     let inputs = inputs.map(|input| Array::from_tensor(input.into_primitive()));
     let output = op.forward(&inputs).0;
     match Step(op).prepare::<C>(nodes).compute_bound().stateful() {
-        OpsKind::Tracked(prep) => prep.finish(inputs, output),
+        OpsKind::Tracked(prep) if O::KEEPS_INPUTS => prep.finish(inputs, output),
+        OpsKind::Tracked(prep) => prep.finish(inputs.map(Array::shape_only), output),
         OpsKind::UnTracked(prep) => prep.finish(output),
     }
 }

@@ -122,7 +122,7 @@ impl<const G: usize> GroupNorm<G> {
             unreachable!("group_norm has three inputs or four")
         };
         Norm {
-            sets: Sets::of_channels(x.dims(), self.groups),
+            sets: Sets::new(x.dims(), self.groups),
             eps: self.eps,
             activation: self.activation,
             x: x.data(),

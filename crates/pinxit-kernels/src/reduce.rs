@@ -2,8 +2,9 @@
 //!
 //! A sum runs in 16 lanes whatever the processor, so its bits depend on the numbers alone.
 
+use crate::glue::{self, Array};
 use crate::simd::vectorised;
-use crate::{glue, threads};
+use crate::threads;
 use burn::tensor::Tensor;
 
 /// Partial sums that are carried side by side.
@@ -11,19 +12,24 @@ const LANES: usize = 16;
 /// Numbers that a lane sums in f32 before its sum goes to f64: the rounding stays that of a short sum.
 const SHORT: usize = 64 * LANES;
 
-/// Sum of the squares of all elements, in f64: the square of the 2-norm.
+/// The Euclidean norm of all elements of all tensors together, in f64.
 ///
 /// Independent of the number of threads. No gradient flows through it.
-pub fn sum_of_squares<const D: usize>(x: Tensor<D>) -> f64 {
-    if glue::supported(&x) {
-        squares(glue::into_array(x).data())
+pub fn global_norm(tensors: Vec<Tensor<1>>) -> f64 {
+    let squares: f64 = if tensors.iter().all(glue::supported) {
+        let arrays: Vec<Array> = tensors.into_iter().map(glue::into_array).collect();
+        squares(&arrays.iter().map(Array::data).collect::<Vec<_>>()).into_iter().sum()
     } else {
-        x.square().sum().into_data().iter::<f64>().sum()
-    }
+        let squares = |x: Tensor<1>| x.square().sum().into_data().iter::<f64>().sum::<f64>();
+        tensors.into_iter().map(squares).sum()
+    };
+    squares.sqrt()
 }
 
-fn squares(x: &[f32]) -> f64 {
-    threads::sum_chunks(x.len(), |range| squares_of_chunk(&x[range]))
+/// The sum of the squares of each slice.
+fn squares(slices: &[&[f32]]) -> Vec<f64> {
+    let lens: Vec<usize> = slices.iter().map(|x| x.len()).collect();
+    threads::sums(&lens, |i, range| squares_of_chunk(&slices[i][range]))
 }
 
 vectorised! {
@@ -55,24 +61,45 @@ impl Lanes {
     pub(crate) fn add<const M: usize>(&mut self, slices: [&[f32]; M], term: impl Fn([f32; M]) -> f32) {
         let len = slices[0].len();
         for start in (0..len).step_by(SHORT) {
-            let parts = slices.map(|x| x[start..len.min(start + SHORT)].as_chunks::<LANES>());
-            let mut lanes = [0.0_f32; LANES];
-            for vector in 0..parts[0].0.len() {
-                let vectors = parts.map(|(vectors, _)| &vectors[vector]);
+            let slices = slices.map(|x| &x[start..len.min(start + SHORT)]);
+            // Two chains of additions, so that one need not wait for itself.
+            let pairs = slices.map(|x| x.as_chunks::<{ 2 * LANES }>());
+            let (mut a, mut b) = ([0.0_f32; LANES], [0.0_f32; LANES]);
+            for pair in 0..pairs[0].0.len() {
+                let pair = pairs.map(|(pairs, _)| &pairs[pair]);
                 for lane in 0..LANES {
-                    lanes[lane] += term(vectors.map(|x| x[lane]));
+                    a[lane] += term(pair.map(|x| x[lane]));
+                }
+                for lane in 0..LANES {
+                    b[lane] += term(pair.map(|x| x[LANES + lane]));
                 }
             }
-            for lane in 0..parts[0].1.len() {
-                lanes[lane] += term(parts.map(|(_, rest)| rest[lane]));
+            let rest = pairs.map(|(_, rest)| rest.as_chunks::<LANES>());
+            for vector in 0..rest[0].0.len() {
+                let vector = rest.map(|(vectors, _)| &vectors[vector]);
+                for lane in 0..LANES {
+                    a[lane] += term(vector.map(|x| x[lane]));
+                }
             }
-            self.take(lanes);
+            self.take(&a);
+            if !pairs[0].0.is_empty() {
+                self.take(&b);
+            }
+            if !rest[0].1.is_empty() {
+                let mut lanes = [0.0_f32; LANES];
+                for lane in 0..rest[0].1.len() {
+                    lanes[lane] = term(rest.map(|(_, rest)| rest[lane]));
+                }
+                self.take(&lanes);
+            }
         }
     }
 
-    #[inline(always)]
-    fn take(&mut self, lanes: [f32; LANES]) {
-        self.0.iter_mut().zip(lanes).for_each(|(sum, lane)| *sum += f64::from(lane));
+    /// A function of its own, so that the compiler sees 16 lanes stored side by side and works on them as one
+    /// vector; knowing what becomes of them, it works on pairs.
+    #[inline(never)]
+    fn take(&mut self, lanes: &[f32; LANES]) {
+        self.0.iter_mut().zip(lanes).for_each(|(sum, &lane)| *sum += f64::from(lane));
     }
 
     /// The sum of all that was added, by halves.
@@ -122,7 +149,7 @@ mod tests {
             let want: f64 = x.iter().map(|&x| f64::from(x)).sum();
             assert!((sum(&x) - want).abs() <= 1e-6 * (len as f64).sqrt() * 20.0, "sum of {len}");
             let want: f64 = x.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
-            assert!((squares(&x) - want).abs() <= 1e-6 * want, "sum of squares of {len}");
+            assert!((squares(&[&x])[0] - want).abs() <= 1e-6 * want, "sum of squares of {len}");
         }
     }
 

@@ -2,8 +2,8 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use pinxit_kernels::{
-    Activation, activate, attention, conv_transpose2d, conv2d, group_norm, linear, masked_conv2d,
-    upsample_nearest2,
+    Activation, activate, attention, attention2d, conv_transpose2d, conv2d, group_norm, linear,
+    masked_conv2d, upsample_nearest2,
 };
 
 /// Numbers in a flat list with their shape.
@@ -159,6 +159,12 @@ pub(crate) fn cases(batch: usize) -> Vec<Case> {
             3,
             &[&[b, 3, 65, 20], &[b, 3, 50, 20], &[b, 3, 50, 33]],
             run!(|(q, k, v)| attention(q, k, v, 0.2), 4, 4, 4),
+        ),
+        case(
+            "attention2d",
+            3,
+            &[&[b, 12, 5, 14], &[b, 12, 5, 14], &[b, 12, 5, 14]],
+            run!(|(q, k, v)| attention2d(q, k, v, 3, 0.4), 4, 4, 4),
         ),
         case("upsample_nearest2", 1, &[&[b, 16, 15, 15]], run!(|(x,)| upsample_nearest2(x), 4)),
     ]

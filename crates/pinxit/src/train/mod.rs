@@ -9,6 +9,7 @@ mod health;
 mod meter;
 mod preflight;
 mod schedule;
+mod speed;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,7 @@ use meter::Meter;
 pub use meter::StepReport;
 pub use preflight::Preflight;
 use preflight::Prepared;
+pub use speed::{Painting, Speed, speed};
 
 /// Rows of a sample sheet.
 pub const SHEET_ROWS: usize = 4;

@@ -16,3 +16,7 @@ mod schedules;
 mod torch_layers;
 mod unet;
 mod vlb;
+
+/// The tests run on the program's allocator.
+#[global_allocator]
+static MEMORY: pinxit::memory::Recycling = pinxit::memory::Recycling::new();

@@ -8,7 +8,8 @@
 //!
 //! The output is cut into tiles of [`MR`] x [`NR`] elements that are accumulated in registers over blocks of
 //! the depth. The order of summation of an element depends on the depth alone (block by block, in order
-//! within a block): not on the number of rows and columns, nor on the place in a tile, nor on the threads.
+//! within a block): not on the number of rows and columns, nor on the place in a tile, nor on the threads. Only
+//! [`gemm_deep`], which no image's own result comes from, looks at the other sizes too.
 
 use crate::axis::Axis;
 use crate::buffer::unwritten;

@@ -89,6 +89,7 @@ pub fn train(run: &Run, device: &Device, watch: &mut dyn TrainWatch) -> Result<O
     let recipe = run.recipe()?;
     let complete = recipe.train.steps.is_some() && recipe.train.checkpoint_every.is_some();
     let begun = complete && !run.checkpoints()?.is_empty();
+    crate::device::set_exact(recipe.train.exact);
     let prepared = preflight::prepare(recipe, device, !begun, watch)?;
     run.write_recipe(&prepared.recipe)?;
     watch.preflight(&prepared.preflight);

@@ -239,7 +239,7 @@ vectorised! {
         }
         for (channel, found) in channels.zip(found) {
             let (Line { slope, intercept }, centre) = (p.lines[channel], centres[channel]);
-            let mut sums = [Lanes::default(); 2];
+            let mut sums = [Lanes::default(), Lanes::default()];
             for image in images.clone() {
                 let row = p.shape.row(image, channel);
                 for (x, dy) in p.x[row.clone()].chunks(SHORT).zip(dy[row].chunks(SHORT)) {

@@ -1,15 +1,18 @@
 //! Sums in a fixed order.
 //!
-//! A sum runs in 16 lanes whatever the processor, so its bits depend on the numbers alone.
+//! A sum runs in [`LANES`] lanes whatever the processor, so its bits depend on the numbers alone.
 
 use crate::simd::vectorised;
 use crate::{glue, threads};
 use burn::tensor::Tensor;
 
-/// Partial sums that are carried side by side.
-const LANES: usize = 16;
+/// Partial sums that are carried side by side: enough vectors of them that an addition need not wait for the one
+/// before it.
+const LANES: usize = 128;
 /// Numbers that a lane sums in f32 before its sum goes to f64: the rounding stays that of a short sum.
-const SHORT: usize = 64 * LANES;
+const SHORT: usize = 64;
+/// Numbers that are compared side by side.
+const WIDE: usize = 16;
 
 /// Sum of the squares of all elements, in f64: the square of the 2-norm.
 ///
@@ -46,76 +49,73 @@ pub(crate) fn fold<const M: usize>(slices: [&[f32]; M], term: impl Fn([f32; M]) 
 }
 
 /// A sum over several slices, one after the other.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Lanes([f64; LANES]);
+///
+/// The lanes lie in memory and the loop over them does not know how many there are, so that the compiler makes the
+/// plain vector loop of it at every level; lanes in registers it takes apart into pairs or single numbers, depending
+/// on what is around.
+pub(crate) struct Lanes {
+    sums: [f32; LANES],
+    /// How many of the lanes are not 0, and how many numbers each has at most.
+    used: usize,
+    depth: usize,
+    total: f64,
+}
+
+impl Default for Lanes {
+    #[inline(always)]
+    fn default() -> Self {
+        Self { sums: [0.0; LANES], used: 0, depth: 0, total: 0.0 }
+    }
+}
 
 impl Lanes {
     /// Adds a term of the elements of `M` slices of one length.
     #[inline(always)]
     pub(crate) fn add<const M: usize>(&mut self, slices: [&[f32]; M], term: impl Fn([f32; M]) -> f32) {
         let len = slices[0].len();
-        for start in (0..len).step_by(SHORT) {
-            let slices = slices.map(|x| &x[start..len.min(start + SHORT)]);
-            // Two chains of additions, so that one need not wait for itself.
-            let pairs = slices.map(|x| x.as_chunks::<{ 2 * LANES }>());
-            let (mut a, mut b) = ([0.0_f32; LANES], [0.0_f32; LANES]);
-            for pair in 0..pairs[0].0.len() {
-                let pair = pairs.map(|(pairs, _)| &pairs[pair]);
-                for lane in 0..LANES {
-                    a[lane] += term(pair.map(|x| x[lane]));
-                }
-                for lane in 0..LANES {
-                    b[lane] += term(pair.map(|x| x[LANES + lane]));
-                }
+        for start in (0..len).step_by(LANES) {
+            if self.depth == SHORT {
+                self.empty();
             }
-            let rest = pairs.map(|(_, rest)| rest.as_chunks::<LANES>());
-            for vector in 0..rest[0].0.len() {
-                let vector = rest.map(|(vectors, _)| &vectors[vector]);
-                for lane in 0..LANES {
-                    a[lane] += term(vector.map(|x| x[lane]));
-                }
+            let size = LANES.min(len - start);
+            let parts = slices.map(|x| &x[start..start + size]);
+            for (i, sum) in self.sums[..size].iter_mut().enumerate() {
+                // SAFETY: the parts have `size` elements. With a check the loop could end early, and the compiler
+                // leaves its last rounds to single numbers.
+                *sum += term(parts.map(|x| unsafe { *x.get_unchecked(i) }));
             }
-            self.take(&a);
-            if !pairs[0].0.is_empty() {
-                self.take(&b);
-            }
-            if !rest[0].1.is_empty() {
-                let mut lanes = [0.0_f32; LANES];
-                for lane in 0..rest[0].1.len() {
-                    lanes[lane] = term(rest.map(|(_, rest)| rest[lane]));
-                }
-                self.take(&lanes);
-            }
+            self.used = self.used.max(size);
+            self.depth += 1;
         }
     }
 
-    /// A function of its own, so that the compiler sees 16 lanes stored side by side and works on them as one
-    /// vector; knowing what becomes of them, it works on pairs.
+    /// Moves what the lanes hold to the total.
     #[inline(never)]
-    fn take(&mut self, lanes: &[f32; LANES]) {
-        self.0.iter_mut().zip(lanes).for_each(|(sum, &lane)| *sum += f64::from(lane));
+    fn empty(&mut self) {
+        const WIDTH: usize = 8;
+        let mut sums = [0.0_f64; WIDTH];
+        for lanes in self.sums[..self.used.next_multiple_of(WIDTH)].as_chunks::<WIDTH>().0 {
+            sums.iter_mut().zip(lanes).for_each(|(sum, &lane)| *sum += f64::from(lane));
+        }
+        self.sums[..self.used].fill(0.0);
+        let [a, b, c, d, e, f, g, h] = sums;
+        self.total += ((a + b) + (c + d)) + ((e + f) + (g + h));
+        (self.used, self.depth) = (0, 0);
     }
 
-    /// The sum of all that was added, by halves.
+    /// The sum of all that was added.
     #[inline(always)]
-    pub(crate) fn total(self) -> f64 {
-        let mut lanes = self.0;
-        let mut half = LANES / 2;
-        while half > 0 {
-            for lane in 0..half {
-                lanes[lane] += lanes[lane + half];
-            }
-            half /= 2;
-        }
-        lanes[0]
+    pub(crate) fn total(mut self) -> f64 {
+        self.empty();
+        self.total
     }
 }
 
 /// The largest number of `x`, NaN aside.
 #[inline(always)]
 pub(crate) fn largest(x: &[f32]) -> f32 {
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    let (vectors, rest) = x.as_chunks::<LANES>();
+    let mut lanes = [f32::NEG_INFINITY; WIDE];
+    let (vectors, rest) = x.as_chunks::<WIDE>();
     for vector in vectors {
         lanes.iter_mut().zip(vector).for_each(|(lane, &x)| *lane = if x > *lane { x } else { *lane });
     }
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn sums_are_those_in_f64() {
-        for len in [0, 1, 15, 16, 17, 1023, 1025, 100_003] {
+        for len in [0, 1, 15, 16, 17, 127, 129, 1023, 8193, 100_003] {
             let x = numbers(len, 1);
             let want: f64 = x.iter().map(|&x| f64::from(x)).sum();
             assert!((sum(&x) - want).abs() <= 1e-6 * (len as f64).sqrt() * 20.0, "sum of {len}");

@@ -27,4 +27,10 @@ impl GroupNorm {
     pub fn forward(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
         ops::group_norm(x, self.weight.val(), self.bias.val(), self.groups, self.eps, activation)
     }
+
+    /// The same of x + shift: x `[B, C, H, W]`, shift `[B, C]` -> `[B, C, H, W]`.
+    pub fn forward_shifted(&self, x: Tensor<4>, shift: Tensor<2>, activation: Activation) -> Tensor<4> {
+        let (weight, bias) = (self.weight.val(), self.bias.val());
+        ops::shifted_group_norm(x, shift, weight, bias, self.groups, self.eps, activation)
+    }
 }

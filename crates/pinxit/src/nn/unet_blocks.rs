@@ -38,13 +38,11 @@ impl ResnetBlock2d {
     pub fn forward(&self, x: Tensor<4>, time: Tensor<2>, mode: &Mode) -> Tensor<4> {
         let h = self.conv1.forward(self.norm1.forward(x.clone(), Activation::Silu));
         let time = self.time_emb_proj.forward(time); // [B, output]
-        let [b, c] = time.dims();
-        let h = h + time.reshape([b, c, 1, 1]);
-        let h = self.dropout.forward(self.norm2.forward(h, Activation::Silu), mode);
-        let h = self.conv2.forward(h);
+        let h = self.norm2.forward_shifted(h, time, Activation::Silu);
+        let h = self.conv2.forward(self.dropout.forward(h, mode));
         match &self.conv_shortcut {
-            Some(shortcut) => shortcut.forward(x) + h,
-            None => x + h,
+            Some(shortcut) => ops::add(shortcut.forward(x), h),
+            None => ops::add(x, h),
         }
     }
 }
@@ -87,7 +85,7 @@ impl Attention {
         let y = ops::attention(q, k, v, 1.0 / (d as f64).sqrt()); // [B, heads, N, d]
         let y = y.swap_dims(1, 2).reshape([b * n, c]);
         let y = self.to_out.iter().fold(y, |y, layer| layer.forward(y)); // [B N, C]
-        x + y.reshape([b, n, c]).swap_dims(1, 2).reshape([b, c, h, w])
+        ops::add(x, y.reshape([b, n, c]).swap_dims(1, 2).reshape([b, c, h, w]))
     }
 }
 
@@ -223,8 +221,9 @@ impl UpBlock2d {
         mode: &Mode,
     ) -> Tensor<4> {
         for (i, resnet) in self.resnets.iter().enumerate() {
-            let skip = skips.pop().into_iter();
-            x = Tensor::cat(std::iter::once(x).chain(skip).collect(), 1); // [B, C + skip, H, W]
+            if let Some(skip) = skips.pop() {
+                x = ops::concat_channels(x, skip); // [B, C + skip, H, W]
+            }
             x = resnet.forward(x, time.clone(), mode);
             if let Some(attention) = self.attentions.get(i) {
                 x = attention.forward(x);

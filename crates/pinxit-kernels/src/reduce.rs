@@ -11,7 +11,7 @@ use burn::tensor::Tensor;
 const LANES: usize = 128;
 /// Numbers that a lane sums in f32 before its sum goes to f64: the rounding stays that of a short sum.
 const SHORT: usize = 64;
-/// Numbers that are compared side by side.
+/// Numbers that are compared, and lanes that are added up, side by side.
 const WIDE: usize = 16;
 
 /// Sum of the squares of all elements, in f64: the square of the 2-norm.
@@ -50,9 +50,8 @@ pub(crate) fn fold<const M: usize>(slices: [&[f32]; M], term: impl Fn([f32; M]) 
 
 /// A sum over several slices, one after the other.
 ///
-/// The lanes lie in memory and the loop over them does not know how many there are, so that the compiler makes the
-/// plain vector loop of it at every level; lanes in registers it takes apart into pairs or single numbers, depending
-/// on what is around.
+/// There are so many lanes that the compiler makes a vector loop of the loop over them; it would unroll a shorter one
+/// and go on with pairs or single numbers, depending on what is around.
 pub(crate) struct Lanes {
     sums: [f32; LANES],
     /// How many of the lanes are not 0, and how many numbers each has at most.
@@ -72,43 +71,73 @@ impl Lanes {
     /// Adds a term of the elements of `M` slices of one length.
     #[inline(always)]
     pub(crate) fn add<const M: usize>(&mut self, slices: [&[f32]; M], term: impl Fn([f32; M]) -> f32) {
-        let len = slices[0].len();
-        for start in (0..len).step_by(LANES) {
-            if self.depth == SHORT {
-                self.empty();
+        assert!(slices.iter().all(|x| x.len() == slices[0].len()), "a sum over slices of several lengths");
+        let parts = slices.map(|x| x.as_chunks::<LANES>());
+        let (mut done, count) = (0, parts[0].0.len());
+        while done < count {
+            self.make_room();
+            let some = (SHORT - self.depth).min(count - done);
+            let mut sums = self.sums;
+            for at in done..done + some {
+                let full = parts.map(|(full, _)| &full[at]);
+                for i in 0..LANES {
+                    sums[i] += term(full.map(|x| x[i]));
+                }
             }
-            let size = LANES.min(len - start);
-            let parts = slices.map(|x| &x[start..start + size]);
+            self.sums = sums;
+            (self.used, self.depth, done) = (LANES, self.depth + some, done + some);
+        }
+        let rest = parts.map(|(_, rest)| rest);
+        let size = rest[0].len();
+        if size > 0 {
+            self.make_room();
             for (i, sum) in self.sums[..size].iter_mut().enumerate() {
-                // SAFETY: the parts have `size` elements. With a check the loop could end early, and the compiler
+                // SAFETY: the rests have `size` elements. With a check the loop could end early, and the compiler
                 // leaves its last rounds to single numbers.
-                *sum += term(parts.map(|x| unsafe { *x.get_unchecked(i) }));
+                *sum += term(rest.map(|x| unsafe { *x.get_unchecked(i) }));
             }
-            self.used = self.used.max(size);
-            self.depth += 1;
+            (self.used, self.depth) = (self.used.max(size), self.depth + 1);
+        }
+    }
+
+    #[inline(always)]
+    fn make_room(&mut self) {
+        if self.depth == SHORT {
+            self.empty();
         }
     }
 
     /// Moves what the lanes hold to the total.
+    #[cold]
     #[inline(never)]
     fn empty(&mut self) {
-        const WIDTH: usize = 8;
-        let mut sums = [0.0_f64; WIDTH];
-        for lanes in self.sums[..self.used.next_multiple_of(WIDTH)].as_chunks::<WIDTH>().0 {
-            sums.iter_mut().zip(lanes).for_each(|(sum, &lane)| *sum += f64::from(lane));
-        }
-        self.sums[..self.used].fill(0.0);
-        let [a, b, c, d, e, f, g, h] = sums;
-        self.total += ((a + b) + (c + d)) + ((e + f) + (g + h));
+        self.total += held(&self.sums[..self.used.next_multiple_of(WIDE)]);
+        self.sums = [0.0; LANES];
         (self.used, self.depth) = (0, 0);
     }
 
     /// The sum of all that was added.
     #[inline(always)]
-    pub(crate) fn total(mut self) -> f64 {
-        self.empty();
-        self.total
+    pub(crate) fn total(self) -> f64 {
+        self.total + held(&self.sums[..self.used.next_multiple_of(WIDE)])
     }
+}
+
+/// The sum of lanes: 16 of them in f32, those in f64.
+#[inline(never)]
+fn held(lanes: &[f32]) -> f64 {
+    let mut sums = [0.0_f32; WIDE];
+    for lanes in lanes.as_chunks::<WIDE>().0 {
+        sums.iter_mut().zip(lanes).for_each(|(sum, &lane)| *sum += lane);
+    }
+    let wide = sums.map(f64::from);
+    let mut halves: [f64; WIDE / 2] = std::array::from_fn(|i| wide[i] + wide[i + WIDE / 2]);
+    for size in [4, 2, 1] {
+        for i in 0..size {
+            halves[i] += halves[i + size];
+        }
+    }
+    halves[0]
 }
 
 /// The largest number of `x`, NaN aside.

@@ -64,7 +64,8 @@ pub use group_norm::{group_norm, instance_norm, shifted_group_norm};
 pub use layer_norm::layer_norm;
 pub use linear::{linear, linear_activation};
 pub use losses::{
-    Reduction, Target, bce_with_logits, gaussian_kl, l1_loss, mse_loss, sum_all, weighted_mse_loss,
+    Reduction, bce_with_logits, bce_with_logits_each, gaussian_kl, l1_loss, mse_loss, sum_all,
+    weighted_mse_loss,
 };
 pub use map::MappedFile;
 pub use recycling::{Recycling, Usage};

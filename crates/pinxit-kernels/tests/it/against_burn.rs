@@ -1,10 +1,8 @@
 //! The operations against compositions of Burn's own, which autodiff derives: the oracle of the glue.
 
-use crate::operations::{CAUSAL, Numbers, cases, run};
-use burn::tensor::{Device, Tensor, activation, module, ops::ConvOptions, ops::ConvTransposeOptions};
+use crate::operations::{CAUSAL, Numbers, Run, cases, run};
+use burn::tensor::{DType, Device, Tensor, activation, module, ops::ConvOptions, ops::ConvTransposeOptions};
 use pinxit_kernels::{Activation, AdamStep, Descent, Optimized, activate, adam, global_norm, lerp};
-
-type Run = fn(&[Numbers], &Device) -> Vec<Numbers>;
 
 fn silu(x: Tensor<4>) -> Tensor<4> {
     activate(x, Activation::Silu)
@@ -56,7 +54,7 @@ fn burn_upsample(x: Tensor<4>) -> Tensor<4> {
     x.reshape([b * c, h, 1, w, 1]).repeat(&[1, 1, 2, 1, 2]).reshape([b, c, 2 * h, 2 * w])
 }
 
-/// The operations of [`cases`], in their order, by Burn.
+/// The first operations of [`cases`], in their order, by Burn.
 fn by_burn() -> Vec<Run> {
     vec![
         run!(|(x, w, bias)| burn_conv2d(x, w, Some(bias), 1, 1), 4, 4, 1),
@@ -110,8 +108,22 @@ fn assert_close(name: &str, got: &Numbers, want: &Numbers) {
 fn outputs_and_gradients_equal_those_of_burn() {
     let device = Device::flex().autodiff();
     for (case, burn) in cases(3).iter().zip(by_burn()) {
-        let (got, want) = ((case.run)(&case.inputs, &device), burn(&case.inputs, &device));
+        let (got, want) =
+            ((case.run)(&case.inputs, &device, DType::F32), burn(&case.inputs, &device, DType::F32));
         assert_eq!(got.len(), case.inputs.len() + 1);
+        for (n, (got, want)) in got.iter().zip(&want).enumerate() {
+            assert_close(&format!("{} {n}", case.name), got, want);
+        }
+    }
+}
+
+/// In f64 an operation is the composition that other devices run.
+#[test]
+fn kernels_equal_the_compositions_of_other_devices() {
+    let device = Device::flex().autodiff();
+    for case in cases(3) {
+        let got = (case.run)(&case.inputs, &device, DType::F32);
+        let want = (case.run)(&case.inputs, &device, DType::F64);
         for (n, (got, want)) in got.iter().zip(&want).enumerate() {
             assert_close(&format!("{} {n}", case.name), got, want);
         }
@@ -141,11 +153,11 @@ fn a_view_is_read_in_its_own_order() {
 fn other_types_take_burns_operations() {
     let x = Numbers::new(&[2, 4, 5, 5], 1);
     let device = Device::flex();
-    let wide = x.tensor::<4>(&device).cast(burn::tensor::DType::F64);
+    let wide = x.tensor::<4>(&device).cast(DType::F64);
     let got = pinxit_kernels::upsample_nearest2(silu(wide));
-    assert_eq!(got.dtype(), burn::tensor::DType::F64);
+    assert_eq!(got.dtype(), DType::F64);
     let want = pinxit_kernels::upsample_nearest2(silu(x.tensor::<4>(&device)));
-    let got = Numbers::from_tensor(got.cast(burn::tensor::DType::F32));
+    let got = Numbers::from_tensor(got.cast(DType::F32));
     assert_close("f64", &got, &Numbers::from_tensor(want));
 }
 

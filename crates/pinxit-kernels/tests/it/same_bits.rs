@@ -1,7 +1,7 @@
 //! Results depend neither on the number of threads nor on the batch.
 
 use crate::operations::{Case, Numbers, cases};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use pinxit_kernels::{AdamStep, Descent, Optimized, adam, global_norm, lerp, threads};
 use rayon::ThreadPoolBuilder;
 
@@ -18,7 +18,7 @@ fn bits(numbers: &Numbers) -> Vec<u32> {
 }
 
 fn run(case: &Case) -> Vec<Vec<u32>> {
-    (case.run)(&case.inputs, &Device::flex().autodiff()).iter().map(bits).collect()
+    (case.run)(&case.inputs, &Device::flex().autodiff(), DType::F32).iter().map(bits).collect()
 }
 
 #[test]
@@ -34,12 +34,12 @@ fn outputs_and_gradients_are_the_same_bits_on_one_two_and_three_threads() {
 #[test]
 fn an_image_of_a_batch_is_the_same_bits_as_alone() {
     let device = Device::flex().autodiff();
-    for case in cases(5) {
-        let together = (case.run)(&case.inputs, &device);
+    for case in cases(5).iter().filter(|case| case.images > 0) {
+        let together = (case.run)(&case.inputs, &device, DType::F32);
         for index in 0..5 {
             let mut inputs = case.inputs.clone();
             inputs[..case.images].iter_mut().for_each(|input| *input = input.image(index));
-            let alone = (case.run)(&inputs, &device);
+            let alone = (case.run)(&inputs, &device, DType::F32);
             assert!(bits(&together[0].image(index)) == bits(&alone[0]), "{} of image {index}", case.name);
         }
     }

@@ -9,9 +9,10 @@ use pinxit_kernels as kernels;
 
 pub use pinxit_kernels::{
     Activation, AdamStep, Descent, Found, Leaf, Optimized, Reduction, activate, adam, add, attention,
-    attention2d, batch_norm, can_defer, concat_channels, conv_transpose2d, conv2d, deferred, gaussian_kl,
-    global_norm, group_norm, identity, instance_norm, lerp, linear, linear_activation, mse_loss, peak,
-    reparameterise, root, set_exact, shifted_group_norm, upsample_nearest2,
+    attention2d, batch_norm, bce_with_logits_each, can_defer, concat_channels, conv_transpose2d, conv2d,
+    deferred, gaussian_kl, global_norm, group_norm, identity, instance_norm, l1_loss, lerp, linear,
+    linear_activation, mix_images, mse_loss, peak, reparameterise, root, scale_images, scale_shift,
+    set_exact, shifted_group_norm, sum_all, sum_pixels, upsample_nearest2, weighted_mse_loss,
 };
 
 /// `tanh(a) sigmoid(b)` of the two halves of the channels (van den Oord et al. 2016, "Conditional
@@ -130,7 +131,7 @@ pub fn mse<const D: usize>(x: Tensor<D>, target: Tensor<D>) -> Tensor<1> {
 
 /// Mean binary cross-entropy between `sigmoid(logits)` and the constant `target` (0 to 1): `[1]`.
 pub fn bce_with_logits<const D: usize>(logits: Tensor<D>, target: f64) -> Tensor<1> {
-    kernels::bce_with_logits(logits, kernels::Target::Constant(target as f32), Reduction::Mean)
+    kernels::bce_with_logits(logits, target as f32, Reduction::Mean)
 }
 
 /// Mean of `-ln softmax(logits)[target]` over batch and pixels, with the classes in dimension 1:

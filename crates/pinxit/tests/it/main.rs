@@ -9,6 +9,7 @@ mod demo;
 mod diffusion;
 mod golden;
 mod layers;
+mod norms;
 mod optim;
 mod recipes;
 mod samplers;

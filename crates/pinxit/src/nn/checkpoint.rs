@@ -10,7 +10,7 @@ use super::params::{self, Path};
 ///
 /// When `on`, a block in training keeps only its inputs, and `forward` runs once more in the backward pass (Chen
 /// et al. 2016, arXiv:1604.06174): about a third more time for the memory of what a block computes inside.
-/// Gradients are the same to the bit either way. `forward` must do the same both times, as ours do, whose
+/// Gradients are the same to the bit either way, if an input is used by two operations at most. `forward` must do the same both times, as ours do, whose
 /// random numbers are keyed; batch normalisation, which counts its batches, must stay outside. It is done for up to four inputs on the CPU, and elsewhere the block runs as usual.
 pub fn checkpoint<M: Module + Sync + 'static>(
     on: bool,

@@ -38,9 +38,18 @@ impl ResnetBlock2d {
 
     /// x `[B, C, H, W]`, beside it the channels of a skip connection if the block is on the way up, together
     /// `input`; time after its SiLU `[B, T, 1, 1]` -> `[B, output, H, W]`.
-    pub fn forward(&self, x: Tensor<4>, skip: Option<Tensor<4>>, time: &Tensor<4>, mode: &Mode) -> Tensor<4> {
+    pub fn forward(
+        &self,
+        x: Tensor<4>,
+        skip: Option<Tensor<4>>,
+        time: &mut Tensor<4>,
+        mode: &Mode,
+    ) -> Tensor<4> {
         let mode = *mode;
         let inputs = [time.clone(), x].into_iter().chain(skip).collect();
+        // A chain: the gradients of all blocks are summed one after the other, whatever the order in which a
+        // graph with or without checkpoints is gone through.
+        *time = ops::identity(time.clone());
         checkpoint(self.checkpoint, self, inputs, move |block, mut inputs| {
             let time = inputs.remove(0).flatten(1, 3);
             let first = inputs.remove(0);
@@ -170,7 +179,7 @@ impl DownBlock2d {
     pub(super) fn forward(
         &self,
         mut x: Tensor<4>,
-        time: &Tensor<4>,
+        time: &mut Tensor<4>,
         skips: &mut Vec<Tensor<4>>,
         mode: &Mode,
     ) -> Tensor<4> {
@@ -207,7 +216,7 @@ impl MidBlock2d {
     }
 
     /// `[B, C, H, W]` -> `[B, C, H, W]`.
-    pub(super) fn forward(&self, mut x: Tensor<4>, time: &Tensor<4>, mode: &Mode) -> Tensor<4> {
+    pub(super) fn forward(&self, mut x: Tensor<4>, time: &mut Tensor<4>, mode: &Mode) -> Tensor<4> {
         for (i, resnet) in self.resnets.iter().enumerate() {
             x = resnet.forward(x, None, time, mode);
             if let Some(attention) = self.attentions.get(i) {
@@ -239,7 +248,7 @@ impl UpBlock2d {
     pub(super) fn forward(
         &self,
         mut x: Tensor<4>,
-        time: &Tensor<4>,
+        time: &mut Tensor<4>,
         skips: &mut Vec<Tensor<4>>,
         mode: &Mode,
     ) -> Tensor<4> {

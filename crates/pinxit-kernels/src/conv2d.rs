@@ -65,7 +65,8 @@ pub fn masked_conv2d(
         return glue::apply_layer(Conv2d { stride: 1, padding, alive: Some(alive.into()) }, x, weight, bias);
     }
     let mask: Vec<f32> = alive.iter().map(|&alive| f32::from(u8::from(alive))).collect();
-    let mask = Tensor::from_data(TensorData::new(mask, [1, 1, kh, kw]), &weight.device());
+    let mask =
+        Tensor::<4>::from_data(TensorData::new(mask, [1, 1, kh, kw]), &weight.device()).cast(weight.dtype());
     burn_conv2d(x, weight * mask, bias, ConvOptions::new([1; 2], [padding; 2], [1; 2], 1))
 }
 

@@ -84,6 +84,8 @@ pub fn mix_images<const D: usize>(
 struct Add<const D: usize>;
 
 impl<const D: usize> Operation for Add<D> {
+    const KEEPS_INPUTS: bool = false;
+
     fn forward(&self, inputs: &[Array]) -> Array {
         let [x, y] = inputs else { unreachable!("add has two inputs") };
         let mut sum = unwritten(x.data().len());
@@ -102,10 +104,12 @@ impl<const D: usize> Operation for Add<D> {
 struct ConcatChannels<const D: usize>;
 
 impl<const D: usize> Operation for ConcatChannels<D> {
+    const KEEPS_INPUTS: bool = false;
+
     fn forward(&self, inputs: &[Array]) -> Array {
         let [x, y] = inputs else { unreachable!("concat_channels has two inputs") };
         let mut dims = x.dims::<D>();
-        let sizes = [image::<D>(x), image::<D>(y)];
+        let sizes = inputs.iter().map(image::<D>).collect::<Vec<_>>();
         let mut all = unwritten(x.data().len() + y.data().len());
         let work = all.len();
         threads::for_each_block([&mut all], [(sizes[0] + sizes[1]).max(1)], work, |i, [all]| {
@@ -120,7 +124,7 @@ impl<const D: usize> Operation for ConcatChannels<D> {
     fn backward(&self, inputs: &[Array], grad: &Array, wanted: &[bool]) -> Vec<Option<Array>> {
         let sizes = [image::<D>(&inputs[0]), image::<D>(&inputs[1])];
         let part = |n: usize| {
-            let mut part = unwritten(inputs[n].data().len());
+            let mut part = unwritten(inputs[n].dims::<D>().iter().product());
             let work = part.len();
             threads::for_each_block([&mut part], [sizes[n].max(1)], work, |i, [part]| {
                 part.copy_from_slice(&grad.data()[i * (sizes[0] + sizes[1]) + n * sizes[0]..][..sizes[n]]);

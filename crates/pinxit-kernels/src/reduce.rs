@@ -2,8 +2,9 @@
 //!
 //! A sum runs in [`LANES`] lanes whatever the processor, so its bits depend on the numbers alone.
 
+use crate::glue::{self, Array};
 use crate::simd::vectorised;
-use crate::{glue, threads};
+use crate::threads;
 use burn::tensor::Tensor;
 
 /// Partial sums that are carried side by side: enough vectors of them that an addition need not wait for the one
@@ -15,19 +16,24 @@ const SHORT: usize = 64;
 /// Numbers that are compared, and lanes that are added up, side by side.
 const WIDE: usize = 16;
 
-/// Sum of the squares of all elements, in f64: the square of the 2-norm.
+/// The Euclidean norm of all elements of all tensors together, in f64.
 ///
 /// Independent of the number of threads. No gradient flows through it.
-pub fn sum_of_squares<const D: usize>(x: Tensor<D>) -> f64 {
-    if glue::supported(&x) {
-        squares(glue::into_array(x).data())
+pub fn global_norm(tensors: Vec<Tensor<1>>) -> f64 {
+    let squares: f64 = if tensors.iter().all(glue::supported) {
+        let arrays: Vec<Array> = tensors.into_iter().map(glue::into_array).collect();
+        squares(&arrays.iter().map(Array::data).collect::<Vec<_>>()).into_iter().sum()
     } else {
-        x.square().sum().into_data().iter::<f64>().sum()
-    }
+        let squares = |x: Tensor<1>| x.square().sum().into_data().iter::<f64>().sum::<f64>();
+        tensors.into_iter().map(squares).sum()
+    };
+    squares.sqrt()
 }
 
-fn squares(x: &[f32]) -> f64 {
-    threads::sum_chunks(x.len(), |range| squares_of_chunk(&x[range]))
+/// The sum of the squares of each slice.
+fn squares(slices: &[&[f32]]) -> Vec<f64> {
+    let lens: Vec<usize> = slices.iter().map(|x| x.len()).collect();
+    threads::sums(&lens, |i, range| squares_of_chunk(&slices[i][range]))
 }
 
 vectorised! {
@@ -179,7 +185,7 @@ mod tests {
             let want: f64 = x.iter().map(|&x| f64::from(x)).sum();
             assert!((sum(&x) - want).abs() <= 1e-6 * (len as f64).sqrt() * 20.0, "sum of {len}");
             let want: f64 = x.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
-            assert!((squares(&x) - want).abs() <= 1e-6 * want, "sum of squares of {len}");
+            assert!((squares(&[&x])[0] - want).abs() <= 1e-6 * want, "sum of squares of {len}");
         }
     }
 

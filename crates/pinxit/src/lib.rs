@@ -17,6 +17,7 @@ pub mod image_io;
 pub mod knobs;
 pub mod likelihood;
 pub mod machine;
+pub mod memory;
 pub mod metrics;
 pub mod model;
 pub mod nn;

@@ -1,8 +1,8 @@
 //! The operations against compositions of Burn's own, which autodiff derives: the oracle of the glue.
 
-use crate::operations::{Numbers, Run, cases, run};
-use burn::tensor::{DType, Device, Tensor, activation, module, ops::ConvOptions};
-use pinxit_kernels::{Activation, AdamStep, activate, adam, lerp, sum_of_squares};
+use crate::operations::{CAUSAL, Numbers, Run, cases, run};
+use burn::tensor::{DType, Device, Tensor, activation, module, ops::ConvOptions, ops::ConvTransposeOptions};
+use pinxit_kernels::{Activation, AdamStep, Descent, Optimized, activate, adam, global_norm, lerp};
 
 fn silu(x: Tensor<4>) -> Tensor<4> {
     activate(x, Activation::Silu)
@@ -18,6 +18,21 @@ fn burn_conv2d(
     module::conv2d(x, w, bias, ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1))
 }
 
+fn burn_masked_conv2d(x: Tensor<4>, w: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
+    let mask = Tensor::<1>::from_data(CAUSAL.map(|alive| f32::from(u8::from(alive))), &w.device());
+    burn_conv2d(x, w * mask.reshape([1, 1, 3, 3]), Some(bias), 1, 1)
+}
+
+fn burn_conv_transpose2d(
+    x: Tensor<4>,
+    w: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    [stride, padding, rest]: [usize; 3],
+) -> Tensor<4> {
+    let options = ConvTransposeOptions::new([stride; 2], [padding; 2], [rest; 2], [1; 2], 1);
+    module::conv_transpose2d(x, w, bias, options)
+}
+
 fn burn_group_norm(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, groups: usize) -> Tensor<4> {
     let dims @ [b, c, h, w] = x.dims();
     let x = x.reshape([b, groups, c / groups * h * w]);
@@ -25,6 +40,13 @@ fn burn_group_norm(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, groups: usiz
     let variance = centred.clone().square().mean_dim(2);
     let normal = (centred / (variance + 1e-5).sqrt()).reshape(dims);
     normal * gamma.reshape([1, c, 1, 1]) + beta.reshape([1, c, 1, 1])
+}
+
+fn burn_attention2d(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, heads: usize, scale: f64) -> Tensor<4> {
+    let dims @ [b, c, h, w] = q.dims();
+    let [q, k, v] = [q, k, v].map(|x| x.reshape([b, heads, c / heads, h * w])); // [B, heads, d, N]
+    let p = activation::softmax(q.transpose().matmul(k) * scale, 3);
+    v.matmul(p.transpose()).reshape(dims)
 }
 
 fn burn_upsample(x: Tensor<4>) -> Tensor<4> {
@@ -39,12 +61,24 @@ fn by_burn() -> Vec<Run> {
         run!(|(x, w, bias)| burn_conv2d(x, w, Some(bias), 1, 1), 4, 4, 1),
         run!(|(x, w)| burn_conv2d(x, w, None, 2, 1), 4, 4),
         run!(|(x, w)| burn_conv2d(x, w, None, 1, 0), 4, 4),
+        run!(|(x, w, bias)| burn_masked_conv2d(x, w, bias), 4, 4, 1),
+        run!(|(x, w, bias)| burn_conv_transpose2d(x, w, Some(bias), [2, 1, 0]), 4, 4, 1),
+        run!(|(x, w)| burn_conv_transpose2d(x, w, None, [3, 2, 2]), 4, 4),
         run!(
             |(x, w, bias): (Tensor<2>, Tensor<2>, Tensor<1>)| x.matmul(w.transpose()) + bias.unsqueeze(),
             2,
             2,
             1
         ),
+        run!(
+            |(x, w, bias): (Tensor<2>, Tensor<2>, Tensor<1>)| {
+                activation::leaky_relu(x.matmul(w.transpose()) + bias.unsqueeze(), 0.2)
+            },
+            2,
+            2,
+            1
+        ),
+        run!(|(x, w): (Tensor<2>, Tensor<2>)| activation::silu(x.matmul(w.transpose())), 2, 2),
         run!(|(x, g, h)| burn_group_norm(x, g, h, 4), 4, 1, 1),
         run!(|(x, g, h)| activation::silu(burn_group_norm(x, g, h, 8)), 4, 1, 1),
         run!(|(x,)| activation::silu::<4>(x), 4),
@@ -56,6 +90,7 @@ fn by_burn() -> Vec<Run> {
             4,
             4
         ),
+        run!(|(q, k, v)| burn_attention2d(q, k, v, 3, 0.4), 4, 4, 4),
         run!(|(x,)| burn_upsample(x), 4),
     ]
 }
@@ -139,13 +174,15 @@ fn the_optimizer_leaves_tensors_with_other_owners_alone() {
         step: 1,
         grad_scale: 1.0,
     };
-    let (moved, _, _) = adam(param.clone(), tensor(3), zeros.clone(), zeros.clone(), step);
+    let descent = Descent { grad: tensor(3), m: zeros.clone(), v: zeros.clone() };
+    let one = Optimized { param: param.clone(), descent: Some(descent), ema: None };
+    let moved = adam(vec![one], step, 0.0).remove(0).param;
     // The first step moves every weight by the learning rate, against the sign of the gradient.
     let moves = Numbers::from_tensor(moved - param.clone());
     let signs = Numbers::from_tensor(tensor(3).sign() * -0.1);
     assert_close("first step", &moves, &signs);
     assert_eq!(Numbers::from_tensor(param.clone()).data, Numbers::new(&[1000], 1).data);
-    assert_eq!(sum_of_squares(zeros), 0.0);
+    assert_eq!(global_norm(vec![zeros]), 0.0);
     let average = Numbers::from_tensor(lerp(param.clone(), tensor(3), 0.25));
     assert_close("average", &average, &Numbers::from_tensor(param * 0.75 + tensor(3) * 0.25));
 }

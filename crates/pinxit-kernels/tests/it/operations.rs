@@ -2,10 +2,11 @@
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use pinxit_kernels::{
-    Activation, Reduction, activate, add, attention, batch_norm, bce_with_logits, bce_with_logits_each,
-    concat_channels, conv2d, cross_entropy, gated, gaussian_kl, group_norm, instance_norm, l1_loss,
-    layer_norm, linear, mix_images, mse_loss, reparameterise, scale_images, scale_shift, shifted_group_norm,
-    sum_all, sum_pixels, upsample_nearest2, weighted_mse_loss,
+    Activation, Reduction, activate, add, attention, attention2d, batch_norm, bce_with_logits,
+    bce_with_logits_each, concat_channels, conv_transpose2d, conv2d, cross_entropy, gated, gaussian_kl,
+    group_norm, instance_norm, l1_loss, layer_norm, linear, linear_activation, masked_conv2d, mix_images,
+    mse_loss, reparameterise, scale_images, scale_shift, shifted_group_norm, sum_all, sum_pixels,
+    upsample_nearest2, weighted_mse_loss,
 };
 
 /// Numbers in a flat list with their shape.
@@ -90,6 +91,9 @@ macro_rules! run {
 }
 pub(crate) use run;
 
+/// Taps of a 3x3 kernel of type B, row by row.
+pub(crate) const CAUSAL: [bool; 9] = [true, true, true, true, true, false, false, false, false];
+
 fn inputs(dims: &[&[usize]]) -> Vec<Numbers> {
     dims.iter().zip(1..).map(|(dims, seed)| Numbers::new(dims, seed)).collect()
 }
@@ -124,10 +128,40 @@ pub(crate) fn cases(batch: usize) -> Vec<Case> {
             run!(|(x, w)| conv2d(x, w, None, 1, 0), 4, 4),
         ),
         case(
+            "masked_conv2d",
+            1,
+            &[&[b, 9, 14, 14], &[40, 9, 3, 3], &[40]],
+            run!(|(x, w, bias)| masked_conv2d(x, w, Some(bias), &CAUSAL, 1), 4, 4, 1),
+        ),
+        case(
+            "conv_transpose2d 4x4 by 2",
+            1,
+            &[&[b, 10, 8, 8], &[10, 24, 4, 4], &[24]],
+            run!(|(x, w, bias)| conv_transpose2d(x, w, Some(bias), 2, 1, 0), 4, 4, 1),
+        ),
+        case(
+            "conv_transpose2d 5x5 by 3",
+            1,
+            &[&[b, 4, 5, 6], &[4, 3, 5, 5]],
+            run!(|(x, w)| conv_transpose2d(x, w, None, 3, 2, 2), 4, 4),
+        ),
+        case(
             "linear",
             1,
             &[&[b, 300], &[130, 300], &[130]],
             run!(|(x, w, bias)| linear(x, w, Some(bias)), 2, 2, 1),
+        ),
+        case(
+            "linear_activation leaky_relu",
+            1,
+            &[&[b, 70], &[50, 70], &[50]],
+            run!(|(x, w, bias)| linear_activation(x, w, Some(bias), Activation::LeakyRelu(0.2)), 2, 2, 1),
+        ),
+        case(
+            "linear_activation silu",
+            1,
+            &[&[b, 70], &[50, 70]],
+            run!(|(x, w)| linear_activation(x, w, None, Activation::Silu), 2, 2),
         ),
         case(
             "group_norm",
@@ -147,6 +181,12 @@ pub(crate) fn cases(batch: usize) -> Vec<Case> {
             3,
             &[&[b, 3, 65, 20], &[b, 3, 50, 20], &[b, 3, 50, 33]],
             run!(|(q, k, v)| attention(q, k, v, 0.2), 4, 4, 4),
+        ),
+        case(
+            "attention2d",
+            3,
+            &[&[b, 12, 5, 14], &[b, 12, 5, 14], &[b, 12, 5, 14]],
+            run!(|(q, k, v)| attention2d(q, k, v, 3, 0.4), 4, 4, 4),
         ),
         case("upsample_nearest2", 1, &[&[b, 16, 15, 15]], run!(|(x,)| upsample_nearest2(x), 4)),
         case(

@@ -2,7 +2,7 @@
 
 use crate::operations::{Case, Numbers, cases};
 use burn::tensor::{DType, Device, Tensor};
-use pinxit_kernels::{AdamStep, adam, lerp, sum_of_squares, threads};
+use pinxit_kernels::{AdamStep, Descent, Optimized, adam, global_norm, lerp, threads};
 use rayon::ThreadPoolBuilder;
 
 fn with_threads<R: Send>(count: usize, f: impl FnOnce() -> R + Send) -> R {
@@ -59,10 +59,13 @@ fn optimizer_passes_are_the_same_bits_on_one_and_two_threads() {
             step: 3,
             grad_scale: 1.0,
         };
-        let (p, m, v) = adam(tensor(1), tensor(2), tensor(3), positive(4), step);
+        let descent = Descent { grad: tensor(2), m: tensor(3), v: positive(4) };
+        let one = Optimized { param: tensor(1), descent: Some(descent), ema: Some(tensor(5)) };
+        let Optimized { param, descent, ema } = adam(vec![one], step, 0.01).remove(0);
+        let Descent { m, v, .. } = descent.unwrap();
         let average: Tensor<1> = lerp(tensor(5), tensor(6), 0.01);
-        let numbers = [p, m, v, average].map(|x| bits(&Numbers::from_tensor(x)));
-        (numbers, sum_of_squares(tensor(7)).to_bits())
+        let numbers = [param, m, v, ema.unwrap(), average].map(|x| bits(&Numbers::from_tensor(x)));
+        (numbers, global_norm(vec![tensor(7), tensor(8)]).to_bits())
     };
     assert!(with_threads(1, passes) == with_threads(2, passes));
 }

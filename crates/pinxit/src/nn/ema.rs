@@ -23,11 +23,25 @@ impl<M: Module> Ema<M> {
         Self { model: module.valid() }
     }
 
-    /// `average = decay * average + (1 - decay) * weights`. `module` must be the network that the
-    /// average was made of.
+    /// `average = decay * average + (1 - decay) * weights`; buffers (running statistics) are copied,
+    /// being averages already. `module` must be the network that the average was made of.
     pub fn update(&mut self, module: &M, decay: f64) {
         let mut update = Update { path: Path::default(), weights: params::flat(module), weight: 1.0 - decay };
         self.model = self.model.clone().map(&mut update);
+    }
+
+    /// Takes over the buffers of `module`.
+    pub(super) fn copy_buffers(&mut self, module: &M) {
+        let mut weights = params::flat(module);
+        weights.retain(|_, flat| flat.buffer);
+        if !weights.is_empty() {
+            self.model = self.model.clone().map(&mut Update { path: Path::default(), weights, weight: 0.0 });
+        }
+    }
+
+    /// For the optimizer, which moves the average in the pass that moves the weights.
+    pub(super) fn model_mut(&mut self) -> &mut M {
+        &mut self.model
     }
 
     /// The network with averaged weights, without autodiff.
@@ -80,6 +94,9 @@ impl ModuleMapper for Update {
         let Some(new) = self.weights.remove(&self.path.name()) else { return param };
         params::replace(param, |average| {
             let shape = average.dims();
+            if new.buffer {
+                return new.values.reshape(shape);
+            }
             ops::lerp(average.flatten(0, D - 1), new.values, self.weight).reshape(shape)
         })
     }

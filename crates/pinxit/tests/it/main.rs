@@ -14,5 +14,10 @@ mod optim;
 mod recipes;
 mod samplers;
 mod schedules;
+mod torch_layers;
 mod unet;
 mod vlb;
+
+/// The tests run on the program's allocator.
+#[global_allocator]
+static MEMORY: pinxit::memory::Recycling = pinxit::memory::Recycling::new();

@@ -1,7 +1,7 @@
 //! Normalisations, activations, gates and losses against PyTorch (`oracle/norms.py`): their conventions.
 
 use burn::tensor::{Device, Gradients, Int, Tensor, TensorData};
-use pinxit::nn::ops::{self, Activation, Reduction};
+use pinxit_kernels::{self as ops, Activation, Reduction};
 
 use crate::golden::{Golden, distance, values};
 

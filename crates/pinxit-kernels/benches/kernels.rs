@@ -14,6 +14,9 @@ use pinxit_kernels::{
 use std::hint::black_box;
 use std::time::Instant;
 
+#[path = "kernels/between_layers.rs"]
+mod between_layers;
+
 #[global_allocator]
 static MEMORY: pinxit_kernels::Recycling = pinxit_kernels::Recycling::new();
 
@@ -27,6 +30,7 @@ fn main() {
     convolutions(&bench);
     convolution_passes(&bench);
     normalisations(&bench);
+    between_layers::all(&bench);
     others(&bench);
     optimizers(&bench);
 }
@@ -60,13 +64,13 @@ impl Bench {
     }
 
     /// Forward alone, and forward with backward, of an operation on a tensor.
-    fn both<const D: usize>(
+    fn both<const D: usize, const E: usize>(
         &self,
         name: &str,
         amount: impl Fn(usize) -> Amount,
         dims: [usize; D],
-        ours: impl Fn(Tensor<D>) -> Tensor<4>,
-        burn: impl Fn(Tensor<D>) -> Tensor<4>,
+        ours: impl Fn(Tensor<D>) -> Tensor<E>,
+        burn: impl Fn(Tensor<D>) -> Tensor<E>,
     ) {
         let x = random(dims, &Device::flex());
         self.compare(&format!("{name} fwd"), amount(1), || ours(x.clone()), || burn(x.clone()));

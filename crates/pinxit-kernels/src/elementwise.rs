@@ -144,6 +144,8 @@ fn image<const D: usize>(x: &Array) -> usize {
 struct SumPixels;
 
 impl Operation for SumPixels {
+    const KEEPS_INPUTS: bool = false;
+
     fn forward(&self, inputs: &[Array]) -> Array {
         let [b, c, h, w] = inputs[0].dims();
         let (x, area) = (inputs[0].data(), h * w);
@@ -158,7 +160,7 @@ impl Operation for SumPixels {
 
     fn backward(&self, inputs: &[Array], grad: &Array, _wanted: &[bool]) -> Vec<Option<Array>> {
         let dims @ [_, _, h, w] = inputs[0].dims();
-        let mut dx = unwritten(inputs[0].data().len());
+        let mut dx = unwritten(dims.iter().product());
         let work = dx.len();
         threads::for_each_block([&mut dx], [(h * w).max(1)], work, |row, [dx]| dx.fill(grad.data()[row]));
         vec![Some(Array::new(dx, dims))]

@@ -301,7 +301,7 @@ vectorised! {
                     sums[1].add([dn], |[dn]| dn);
                 }
             }
-            *found = sums.map(Lanes::total);
+            *found = [sums[0].total(), sums[1].total()];
         }
     }
 

@@ -341,15 +341,18 @@ pub fn sum_all<const D: usize>(x: Tensor<D>) -> Tensor<1> {
 struct SumAll<const D: usize>;
 
 impl<const D: usize> Operation for SumAll<D> {
+    const KEEPS_INPUTS: bool = false;
+
     fn forward(&self, inputs: &[Array]) -> Array {
         let x = inputs[0].data();
         Array::new(vec![threads::sum_chunks(x.len(), |range| reduce::sum(&x[range])) as f32], [1])
     }
 
     fn backward(&self, inputs: &[Array], grad: &Array, _wanted: &[bool]) -> Vec<Option<Array>> {
-        let mut dx = unwritten(inputs[0].data().len());
+        let dims = inputs[0].dims::<D>();
+        let mut dx = unwritten(dims.iter().product());
         threads::for_each_chunk([&mut dx], |_, [dx]| dx.fill(grad.data()[0]));
-        vec![Some(Array::new(dx, inputs[0].dims::<D>()))]
+        vec![Some(Array::new(dx, dims))]
     }
 }
 

@@ -8,9 +8,10 @@ use crate::threads;
 use burn::tensor::Tensor;
 
 /// Partial sums that are carried side by side: enough vectors of them that an addition need not wait for the one
-/// before it.
+/// before it, and so many that the compiler makes a vector loop of a loop over them; it would unroll a shorter one
+/// and go on with pairs or single numbers, depending on what is around.
 const LANES: usize = 128;
-/// Numbers that a lane sums in f32 before its sum goes to f64: the rounding stays that of a short sum.
+/// Numbers that a lane sums in f32, about, before its sum goes to f64: the rounding stays that of a short sum.
 const SHORT: usize = 64;
 /// Numbers that are compared, and lanes that are added up, side by side.
 const WIDE: usize = 16;
@@ -49,15 +50,45 @@ vectorised! {
 /// Sum of a term over the elements of `M` slices of one length.
 #[inline(always)]
 pub(crate) fn fold<const M: usize>(slices: [&[f32]; M], term: impl Fn([f32; M]) -> f32) -> f64 {
-    let mut sum = Lanes::default();
-    sum.add(slices, term);
-    sum.total()
+    let len = slices[0].len();
+    let mut total = 0.0;
+    for start in (0..len).step_by(SHORT * LANES) {
+        let size = (SHORT * LANES).min(len - start);
+        let mut sums = [0.0; LANES];
+        add_block(slices.map(|x| &x[start..start + size]), &mut sums, &term);
+        total += held(&sums[..size.min(LANES).next_multiple_of(WIDE)]);
+    }
+    total
+}
+
+/// Adds a term of the elements of `M` slices of one length, lane by lane.
+#[inline(always)]
+fn add_block<const M: usize>(slices: [&[f32]; M], sums: &mut [f32; LANES], term: &impl Fn([f32; M]) -> f32) {
+    assert!(slices.iter().all(|x| x.len() == slices[0].len()), "a sum over slices of several lengths");
+    let parts = slices.map(|x| x.as_chunks::<LANES>());
+    let count = parts[0].0.len();
+    if count > 0 {
+        let mut found = [0.0_f32; LANES];
+        for at in 0..count {
+            let full = parts.map(|(full, _)| &full[at]);
+            for i in 0..LANES {
+                found[i] += term(full.map(|x| x[i]));
+            }
+        }
+        for (sum, found) in sums.iter_mut().zip(&found) {
+            *sum += found;
+        }
+    }
+    let rest = parts.map(|(_, rest)| rest);
+    for (i, sum) in sums[..rest[0].len()].iter_mut().enumerate() {
+        // SAFETY: the rests are of one length. With a check the loop could end early, and the compiler leaves its
+        // last rounds to single numbers.
+        *sum += term(rest.map(|x| unsafe { *x.get_unchecked(i) }));
+    }
 }
 
 /// A sum over several slices, one after the other.
 ///
-/// There are so many lanes that the compiler makes a vector loop of the loop over them; it would unroll a shorter one
-/// and go on with pairs or single numbers, depending on what is around.
 pub(crate) struct Lanes {
     sums: [f32; LANES],
     /// How many of the lanes are not 0, and how many numbers each has at most.
@@ -77,39 +108,15 @@ impl Lanes {
     /// Adds a term of the elements of `M` slices of one length.
     #[inline(always)]
     pub(crate) fn add<const M: usize>(&mut self, slices: [&[f32]; M], term: impl Fn([f32; M]) -> f32) {
-        assert!(slices.iter().all(|x| x.len() == slices[0].len()), "a sum over slices of several lengths");
-        let parts = slices.map(|x| x.as_chunks::<LANES>());
-        let (mut done, count) = (0, parts[0].0.len());
-        while done < count {
-            self.make_room();
-            let some = (SHORT - self.depth).min(count - done);
-            let mut sums = self.sums;
-            for at in done..done + some {
-                let full = parts.map(|(full, _)| &full[at]);
-                for i in 0..LANES {
-                    sums[i] += term(full.map(|x| x[i]));
-                }
+        let len = slices[0].len();
+        for start in (0..len).step_by(SHORT * LANES) {
+            let size = (SHORT * LANES).min(len - start);
+            if self.depth >= SHORT {
+                self.empty();
             }
-            self.sums = sums;
-            (self.used, self.depth, done) = (LANES, self.depth + some, done + some);
-        }
-        let rest = parts.map(|(_, rest)| rest);
-        let size = rest[0].len();
-        if size > 0 {
-            self.make_room();
-            for (i, sum) in self.sums[..size].iter_mut().enumerate() {
-                // SAFETY: the rests have `size` elements. With a check the loop could end early, and the compiler
-                // leaves its last rounds to single numbers.
-                *sum += term(rest.map(|x| unsafe { *x.get_unchecked(i) }));
-            }
-            (self.used, self.depth) = (self.used.max(size), self.depth + 1);
-        }
-    }
-
-    #[inline(always)]
-    fn make_room(&mut self) {
-        if self.depth == SHORT {
-            self.empty();
+            add_block(slices.map(|x| &x[start..start + size]), &mut self.sums, &term);
+            self.used = self.used.max(size.min(LANES));
+            self.depth += size.div_ceil(LANES);
         }
     }
 
@@ -124,7 +131,7 @@ impl Lanes {
 
     /// The sum of all that was added.
     #[inline(always)]
-    pub(crate) fn total(self) -> f64 {
+    pub(crate) fn total(&self) -> f64 {
         self.total + held(&self.sums[..self.used.next_multiple_of(WIDE)])
     }
 }

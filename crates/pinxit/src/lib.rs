@@ -6,6 +6,7 @@
 //! [`run`] folder with [`checkpoint`]s; [`sample`] turns seeds into pictures with the trained
 //! [`Model`](model::Model); [`metrics`] and [`report`] say what they are worth.
 
+pub mod adversarial;
 pub mod checkpoint;
 pub mod data;
 pub mod device;

@@ -1,0 +1,69 @@
+//! Adversarial training in independent axes: networks, loss, penalty, augmentation, condition.
+//!
+//! A generator G makes pictures from latent vectors, a discriminator D tells them from real ones, and
+//! each learns from the other (Goodfellow et al. 2014). One [learner] serves every row of the
+//! registry; a row says which networks and which usual settings it has.
+//!
+//! | axis | module | what varies |
+//! |---|---|---|
+//! | networks | [`nets`] | any pair of a [`Generator`] and a [`Discriminator`] |
+//! | loss | [`loss`] | what the verdicts are worth to either |
+//! | penalty | [`penalty`] | how steep D may be |
+//! | augmentation | [`augment`] | what D sees of the pictures |
+
+pub mod augment;
+pub mod dual;
+pub mod loss;
+pub mod penalty;
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+
+pub use augment::DiffAugment;
+pub use dual::Dual;
+pub use loss::Loss;
+pub use penalty::Penalty;
+
+use crate::nn::Mode;
+
+/// Latent vectors to pictures.
+pub trait Generator: Module {
+    /// Length of a latent vector.
+    fn latent(&self) -> usize;
+
+    /// Latent vectors z `[B, latent]` and the class of each, none for an unconditional network ->
+    /// pictures `[B, C, H, W]`.
+    fn paint(&self, z: Tensor<2>, classes: &[u32], mode: &Mode) -> Tensor<4>;
+}
+
+/// Pictures to verdicts.
+pub trait Discriminator: Module {
+    /// Pictures x `[B, C, H, W]` and the class that each claims to be of, none for an unconditional
+    /// network.
+    fn judge(&self, x: Dual<4>, classes: &[u32], mode: &Mode) -> Verdict;
+}
+
+/// What D says of each picture, without a sigmoid: high for what it takes for real.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// On the picture: `[B]`.
+    pub image: Dual<1>,
+    /// On each pixel, from a D that has a decoder: `[B, 1, H, W]`.
+    pub pixels: Option<Dual<4>>,
+    /// On the class, from a D that names it: `[B, classes]`.
+    pub classes: Option<Tensor<2>>,
+}
+
+impl Verdict {
+    /// A verdict on the pictures alone, from `[B, 1]`.
+    pub fn of(image: Dual<2>) -> Self {
+        Self { image: image.linear(|x| x.flatten(0, 1)), pixels: None, classes: None }
+    }
+
+    /// One number a picture, `[B]`: the verdict on it and the mean of those on its pixels.
+    pub fn total(self) -> Dual<1> {
+        let Some(pixels) = self.pixels else { return self.image };
+        let mean = pixels.linear(|x| x.mean_dim(1).mean_dim(2).mean_dim(3).flatten(0, 3));
+        self.image.zip(mean, |image, pixels| image + pixels)
+    }
+}

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, Styles};
 use clap::{Args, Parser, Subcommand, ValueHint};
-use pinxit::families::FAMILIES;
+use pinxit::families::{ALIASES, FAMILIES, Family};
 use serde::{Deserialize, Serialize};
 
 use crate::terminal::{BAD, DIM, GOOD, HEAD, NAME};
@@ -330,7 +330,11 @@ pub(crate) struct Completions {
 
 /// The rows of the registry, for help, completion and "did you mean".
 fn family_names() -> PossibleValuesParser {
-    FAMILIES.iter().map(|family| PossibleValue::new(family.name).help(family.about)).into()
+    let value = |family: &&Family| {
+        let aliases = ALIASES.iter().filter(|(_, row)| *row == family.name).map(|(alias, _)| *alias);
+        PossibleValue::new(family.name).help(family.about).aliases(aliases)
+    };
+    FAMILIES.iter().map(value).into()
 }
 
 /// `[height, width]`, typed as `64x48` or `64`.

@@ -50,6 +50,12 @@ pub trait Learner: Send {
     /// The model with its averaged (EMA) weights as they are now.
     fn model(&self) -> &dyn Model;
 
+    /// Whether the first loss falls while all goes well, so that its rise is a divergence. The losses of
+    /// networks that play against each other rise and fall with the other's luck.
+    fn descends(&self) -> bool {
+        true
+    }
+
     /// Number of trainable values.
     fn parameters(&self) -> usize;
 

@@ -8,6 +8,8 @@
 
 use burn::tensor::{Tensor, activation};
 
+use crate::nn::{Conv2d, Linear};
+
 /// A value, and its tangent if the input had one: the derivative of the value as the input moves.
 #[derive(Debug, Clone)]
 pub struct Dual<const D: usize> {
@@ -51,6 +53,12 @@ impl<const D: usize> Dual<D> {
         Dual { value: map(self.value, other.value), tangent }
     }
 
+    /// A constant added, which the tangent does not feel.
+    #[must_use]
+    pub fn offset(self, constant: Tensor<D>) -> Self {
+        Self { value: self.value + constant, ..self }
+    }
+
     /// A map with an offset; `without` is the map without it.
     #[must_use]
     pub fn affine<const E: usize>(
@@ -79,5 +87,21 @@ impl<const D: usize> Dual<D> {
         // (x s)' = s + x s (1 - s).
         let derivative = sigmoid.clone() + value.clone() * sigmoid.clone() * (-sigmoid.clone() + 1.0);
         Self { value: value * sigmoid, tangent: Some(tangent * derivative) }
+    }
+}
+
+impl Dual<4> {
+    /// Through a convolution.
+    #[must_use]
+    pub fn conv2d(self, layer: &Conv2d) -> Self {
+        self.affine(|x| layer.forward(x), |t| layer.clone().without_bias().forward(t))
+    }
+}
+
+impl Dual<2> {
+    /// Through a linear layer.
+    #[must_use]
+    pub fn dense(self, layer: &Linear) -> Self {
+        self.affine(|x| layer.forward(x), |t| layer.clone().without_bias().forward(t))
     }
 }

@@ -30,14 +30,32 @@ impl Loss {
     /// Salimans et al. 2016, section 3.4) where the loss has a target.
     pub fn discriminator(self, real: Tensor<1>, fake: Tensor<1>, smoothing: f64) -> Tensor<1> {
         match self {
-            // Cross-entropy with target t: -t log(s(D)) - (1 - t) log(1 - s(D)) = -log(s(D)) + (1 - t) D.
-            Self::Minimax | Self::NonSaturating => {
-                (surprise(real.clone()) + real * smoothing).mean() + surprise(-fake).mean()
-            }
-            Self::Hinge => relu(-real + 1.0).mean() + relu(fake + 1.0).mean(),
-            Self::LeastSquares => (squares(real - (1.0 - smoothing)) + squares(fake)) * 0.5,
-            Self::Wasserstein => fake.mean() - real.mean(),
             Self::Relativistic => surprise(real - fake).mean(),
+            _ => self.of_real(real, smoothing).mean() + self.of_fake(fake).mean(),
+        }
+    }
+
+    /// What D has to pay for each real picture's (or pixel's) verdict, `[N]`; not for the relativistic
+    /// loss, which knows pairs only.
+    pub(super) fn of_real(self, real: Tensor<1>, smoothing: f64) -> Tensor<1> {
+        match self {
+            // Cross-entropy with target t: -t log(s(D)) - (1 - t) log(1 - s(D)) = -log(s(D)) + (1 - t) D.
+            Self::Minimax | Self::NonSaturating | Self::Relativistic => {
+                surprise(real.clone()) + real * smoothing
+            }
+            Self::Hinge => relu(-real + 1.0),
+            Self::LeastSquares => (real - (1.0 - smoothing)).square() * 0.5,
+            Self::Wasserstein => -real,
+        }
+    }
+
+    /// What D has to pay for each fake one's verdict, as [`of_real`](Self::of_real).
+    pub(super) fn of_fake(self, fake: Tensor<1>) -> Tensor<1> {
+        match self {
+            Self::Minimax | Self::NonSaturating | Self::Relativistic => surprise(-fake),
+            Self::Hinge => relu(fake + 1.0),
+            Self::LeastSquares => fake.square() * 0.5,
+            Self::Wasserstein => fake,
         }
     }
 
@@ -48,7 +66,7 @@ impl Loss {
             (Self::Relativistic, Some(real)) => surprise(fake - real).mean(),
             (Self::NonSaturating | Self::Relativistic, _) => surprise(fake).mean(),
             (Self::Hinge | Self::Wasserstein, _) => -fake.mean(),
-            (Self::LeastSquares, _) => squares(fake - 1.0) * 0.5,
+            (Self::LeastSquares, _) => (fake - 1.0).square().mean() * 0.5,
         }
     }
 
@@ -76,8 +94,4 @@ impl Loss {
 /// `-log(sigmoid(x)) = log(1 + exp(-x))`, without overflow.
 fn surprise(x: Tensor<1>) -> Tensor<1> {
     -log_sigmoid(x)
-}
-
-fn squares(x: Tensor<1>) -> Tensor<1> {
-    x.square().mean()
 }

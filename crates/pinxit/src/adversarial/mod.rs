@@ -12,9 +12,16 @@
 //! | augmentation | [`augment`] | what D sees of the pictures |
 
 pub mod augment;
+mod cutmix;
 pub mod dual;
+pub mod knobs;
+pub mod learner;
 pub mod loss;
+pub mod model;
+pub mod nets;
 pub mod penalty;
+mod player;
+pub mod setup;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -27,7 +34,7 @@ pub use penalty::Penalty;
 use crate::nn::Mode;
 
 /// Latent vectors to pictures.
-pub trait Generator: Module {
+pub trait Generator: Module + Sync {
     /// Length of a latent vector.
     fn latent(&self) -> usize;
 
@@ -37,7 +44,7 @@ pub trait Generator: Module {
 }
 
 /// Pictures to verdicts.
-pub trait Discriminator: Module {
+pub trait Discriminator: Module + Sync {
     /// Pictures x `[B, C, H, W]` and the class that each claims to be of, none for an unconditional
     /// network.
     fn judge(&self, x: Dual<4>, classes: &[u32], mode: &Mode) -> Verdict;

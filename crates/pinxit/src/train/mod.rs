@@ -192,7 +192,7 @@ impl<'a> Session<'a> {
             (train.log_every, train.sample_every, train.checkpoint_every);
         let batch = self.prepared.loader.batch(self.step);
         let losses = self.learner.step(&batch, &step)?;
-        if let Err(why) = self.health.judge(&losses) {
+        if let Err(why) = self.health.judge(&losses, self.learner.descends()) {
             return self.rescue(&why);
         }
         self.step += 1;

@@ -56,6 +56,13 @@ pub trait Learner: Send {
         true
     }
 
+    /// Whether the trainer should look at samples every few hundred steps, and at what the learner reports of
+    /// its discriminator: `d_right_real` and `d_right_fake` (shares of pictures that it takes for what they
+    /// are) and `g_grad_norm`. For learners that paint quickly and can fail in the ways of adversarial training.
+    fn watched(&self) -> bool {
+        false
+    }
+
     /// Number of trainable values.
     fn parameters(&self) -> usize;
 

@@ -325,6 +325,8 @@ crate::knobs! {
         pub sample_every: Option<u32> = None,
         /// Steps between two checkpoints; a twentieth of the run when not given.
         pub checkpoint_every: Option<u32> = None,
+        /// Steps between two looks for the failures of adversarial training; chosen from the run when not given.
+        pub look_every: Option<u32> = None,
         /// Also write TensorBoard event files.
         pub tensorboard: bool = false,
     }

@@ -111,14 +111,13 @@ impl Game {
         let of_real = d.judge(real.clone().into(), classes, &mode);
         let of_fake = d.judge(fake.clone().into(), classes, &mode);
 
-        let [right_real, right_fake] = self.right(&of_real, &of_fake);
         let smoothing = self.settings.label_smoothing;
         let mut loss = self.sum(&of_real, &of_fake, |real, fake| {
             self.settings.loss.discriminator(real, fake, smoothing)
         });
         loss = loss + named(&of_real, classes) + named(&of_fake, classes);
-        let mut measures =
-            vec![("d_loss", loss.clone()), ("d_right_real", right_real), ("d_right_fake", right_fake)];
+        let mut measures = vec![("d_loss", loss.clone())];
+        measures.extend(self.right(&of_real, &of_fake));
         let pictures = [real.clone(), fake.clone()];
         let cuts = self.cuts(step).then(|| self.bill_of_cuts(d, pictures, [&of_real, &of_fake], part, step));
         if let Some(cuts) = cuts.flatten() {
@@ -177,18 +176,15 @@ impl Game {
     }
 
     /// The shares of real and of fake pictures that D takes for what they are. Where the loss fixes no
-    /// threshold both are the share of pairs in which the real one has the higher verdict.
-    fn right(&self, real: &Verdict, fake: &Verdict) -> [Tensor<1>; 2] {
+    /// threshold, the share of pairs in which the real one has the higher verdict.
+    fn right(&self, real: &Verdict, fake: &Verdict) -> Vec<(&'static str, Tensor<1>)> {
         let [real, fake] = [real, fake].map(|verdict| verdict.image.value.clone().detach());
         match self.settings.loss.threshold() {
-            Some(threshold) => [
-                real.greater_elem(threshold).float().mean(),
-                fake.lower_equal_elem(threshold).float().mean(),
+            Some(threshold) => vec![
+                ("d_right_real", real.greater_elem(threshold).float().mean()),
+                ("d_right_fake", fake.lower_equal_elem(threshold).float().mean()),
             ],
-            None => {
-                let share = real.greater(fake).float().mean();
-                [share.clone(), share]
-            }
+            None => vec![("d_right_pairs", real.greater(fake).float().mean())],
         }
     }
 
@@ -279,6 +275,10 @@ impl<P: Pair> Learner for GanLearner<P> {
 
     fn descends(&self) -> bool {
         false
+    }
+
+    fn watched(&self) -> bool {
+        true
     }
 
     fn parameters(&self) -> usize {

@@ -1,5 +1,6 @@
 //! Whether training is still sound: the judge of each step's losses.
 
+use super::alarms::Alarms;
 use crate::model::Losses;
 
 /// How many times its running mean a loss may be before the step counts as bad.
@@ -15,6 +16,9 @@ pub(super) struct Health {
     mean: f64,
     seen: u32,
     bad: u32,
+    /// The watch over a learner that asks for it.
+    #[serde(default)]
+    pub(super) alarms: Alarms,
 }
 
 impl Health {

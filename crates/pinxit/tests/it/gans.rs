@@ -1,0 +1,161 @@
+//! A whole step of every adversarial row against PyTorch (`oracle/gans.py`), from the same pictures, weights and
+//! latent vectors: losses, gradients, weights, batch statistics and power iterations.
+
+use burn::tensor::Device;
+use pinxit::checkpoint::{Array, Snapshot};
+use pinxit::data::{Batch, DataFacts, ImageShape};
+use pinxit::families;
+use pinxit::model::{Learner, Losses, Step};
+use pinxit::recipe::Recipe;
+
+use crate::golden::{Golden, distance};
+
+const CASES: [&str; 11] = [
+    "gan",
+    "cgan",
+    "dcgan",
+    "cdcgan",
+    "acgan",
+    "wgan",
+    "wgan_gp",
+    "sngan",
+    "sngan_resnet",
+    "unet_gan",
+    "r3gan",
+];
+
+struct Case {
+    golden: Golden,
+    recipe: Recipe,
+    learner: Box<dyn Learner>,
+}
+
+impl Case {
+    /// A learner of the case with the weights of its golden file.
+    fn new(name: &str) -> Self {
+        let golden = Golden::read(&format!("gan_{name}"));
+        let mut recipe = Recipe::default();
+        recipe.family = golden.note("family").as_str().unwrap().into();
+        recipe.model = toml::Table::try_from(golden.note("settings")).unwrap();
+        recipe.model.insert("augment".into(), toml::Value::Array(vec![]));
+        recipe.train.lr = golden.note("lr").as_f64();
+        recipe.train.batch = Some(golden.array("labels").values.len());
+        recipe.train.clip = 0.0;
+        let facts = DataFacts {
+            shape: ImageShape { channels: 2, height: 8, width: 8 },
+            classes: ["a", "b", "c"].map(String::from).into(),
+            count: 100,
+        };
+        let family = families::find(&recipe.family).unwrap();
+        (family.resolve)(&mut recipe, &facts, None).unwrap();
+        let mut learner = (family.learner)(&recipe, &facts, &Device::flex()).unwrap();
+        learner.load(&before(&golden)).unwrap();
+        Self { golden, recipe, learner }
+    }
+
+    fn step(&mut self, accumulate: usize) -> Losses {
+        let labels: Vec<u32> = self.golden.array("labels").values.iter().map(|&label| label as u32).collect();
+        let batch = Batch {
+            images: self.golden.tensor("images", &Device::flex()),
+            ids: (0..labels.len() as u32).collect(),
+            labels,
+            offset: 0,
+        };
+        let seed = self.golden.note("seed").as_u64().unwrap();
+        self.learner.step(&batch, &Step { number: 0, seed, rate: 1.0, accumulate }).unwrap()
+    }
+
+    fn number(&self, key: &str) -> f64 {
+        self.recipe.model[key].as_float().or(self.recipe.model[key].as_integer().map(|i| i as f64)).unwrap()
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        self.learner.save(&mut snapshot).unwrap();
+        snapshot
+    }
+}
+
+/// The state of a learner that has the golden file's weights and has taken no step.
+fn before(golden: &Golden) -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    for player in ["g", "d"] {
+        snapshot.add_part(&format!("train/{player}/"), golden.under(player));
+        snapshot.notes.insert(format!("adam/{player}/steps"), "0".into());
+    }
+    snapshot.add_part("model/", golden.under("g"));
+    snapshot
+}
+
+fn assert_close(found: &Array, expected: &Array, limit: f32, what: &str) {
+    assert_eq!(found.shape, expected.shape, "{what}");
+    let distance = distance(&found.values, &expected.values);
+    assert!(distance <= limit, "{what}: {distance:e}");
+}
+
+/// Oracle: PyTorch's losses.
+#[test]
+fn losses_of_a_step_are_those_of_pytorch() {
+    for name in CASES {
+        let mut case = Case::new(name);
+        let losses = case.step(1);
+        for key in ["d_loss", "g_loss", "d_penalty"] {
+            let Some(expected) = case.golden.find(key) else { continue };
+            let found = losses.0.iter().find(|(known, _)| *known == key).unwrap().1;
+            assert!((found / f64::from(expected.values[0]) - 1.0).abs() <= 1e-4, "{name} {key}: {found} {expected:?}");
+        }
+    }
+}
+
+/// Oracle: PyTorch's gradients, read out of the optimizer's first moments: m = (1 - beta1) g.
+#[test]
+fn gradients_of_a_step_are_those_of_pytorch() {
+    for name in CASES {
+        let mut case = Case::new(name);
+        case.step(1);
+        let rmsprop = case.recipe.model["optimizer"].as_str() == Some("rmsprop");
+        let share = if rmsprop { 1.0 } else { 1.0 - case.number("beta1") } as f32;
+        let snapshot = case.snapshot();
+        for player in ["g", "d"] {
+            let expected = case.golden.under(&format!("{player}_grad"));
+            // Relative to the largest gradient of the network: some are 0 but for rounding.
+            let join = |of: &dyn Fn(&str, &Array) -> Vec<f32>| -> Vec<f32> {
+                expected.iter().flat_map(|(name, array)| of(name, array)).collect()
+            };
+            let found = join(&|name, _| {
+                snapshot.tensors[&format!("adam/{player}/m/{name}")].values.iter().map(|m| m / share).collect()
+            });
+            let distance = distance(&found, &join(&|_, array| array.values.clone()));
+            assert!(distance <= 1e-4, "{name} {player}: {distance:e}");
+        }
+    }
+}
+
+/// Oracle: PyTorch's weights after the step, its `BatchNorm2d` statistics and `spectral_norm` vectors.
+#[test]
+fn weights_statistics_and_power_iterations_after_a_step_are_those_of_pytorch() {
+    for name in CASES {
+        let mut case = Case::new(name);
+        case.step(1);
+        let snapshot = case.snapshot();
+        for player in ["g", "d"] {
+            for (tensor, expected) in case.golden.under(&format!("{player}_after")) {
+                let found = &snapshot.tensors[&format!("train/{player}/{tensor}")];
+                assert_close(found, &expected, 1e-4, &format!("{name} {player} {tensor}"));
+            }
+        }
+    }
+}
+
+/// Oracle: the step on the whole batch, for networks that look at each picture by itself.
+#[test]
+fn a_batch_worked_through_in_parts_gives_the_same_gradients() {
+    let [whole, parts] = [1, 3].map(|accumulate| {
+        let mut case = Case::new("r3gan");
+        case.step(accumulate);
+        case.snapshot()
+    });
+    for (tensor, expected) in whole.tensors.iter().filter(|(tensor, _)| tensor.starts_with("adam/d/m")) {
+        assert_close(&parts.tensors[tensor], expected, 1e-4, tensor);
+    }
+}

@@ -16,6 +16,7 @@ pub mod families;
 pub mod files;
 pub mod image_io;
 pub mod knobs;
+pub mod latent;
 pub mod likelihood;
 pub mod machine;
 pub mod metrics;

@@ -92,6 +92,11 @@ pub trait Model: Send + Sync {
         None
     }
 
+    /// Points of a latent space to images.
+    fn latent(&self) -> Option<&dyn Latent> {
+        None
+    }
+
     /// Images to images.
     fn translate(&self) -> Option<&dyn Translate> {
         None
@@ -123,6 +128,26 @@ pub trait Generate {
     /// [`Error::Config`](crate::Error::Config) for options that make no sense together;
     /// [`Error::Interrupted`](crate::Error::Interrupted) when the watcher stops it.
     fn generate(&self, request: &Request, watch: &mut dyn Watch) -> Result<Tensor<4>>;
+}
+
+/// Makes pictures from the points of a space in which near points are like pictures: a generator's, or an
+/// autoencoder's code.
+pub trait Latent {
+    /// The points `[seeds, dimension]` from which the pictures of these seeds are made, standard normal.
+    fn points(&self, seeds: &[u64]) -> Tensor<2>;
+
+    /// Images `[B, C, H, W]` in `[-1, 1]` (not clamped) of points `[B, dimension]`, with the class of each, none for
+    /// an unconditional model. Picture i depends on point i, its class and the options.
+    ///
+    /// # Errors
+    /// As those of [`Generate::generate`].
+    fn decode(
+        &self,
+        points: Tensor<2>,
+        classes: &[u32],
+        options: &toml::Table,
+        watch: &mut dyn Watch,
+    ) -> Result<Tensor<4>>;
 }
 
 /// Makes pictures from pictures.

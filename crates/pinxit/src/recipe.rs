@@ -61,7 +61,13 @@ pub struct BuiltinRecipe {
 
 /// The recipes of the folder `recipes/`.
 pub static BUILTIN_RECIPES: &[BuiltinRecipe] = &[
+    BuiltinRecipe { name: "cifar10-dcgan", text: include_str!("../../../recipes/cifar10-dcgan.toml") },
+    BuiltinRecipe { name: "cifar10-r3gan", text: include_str!("../../../recipes/cifar10-r3gan.toml") },
+    BuiltinRecipe { name: "cifar10-sngan", text: include_str!("../../../recipes/cifar10-sngan.toml") },
+    BuiltinRecipe { name: "cifar10-wgan-gp", text: include_str!("../../../recipes/cifar10-wgan-gp.toml") },
     BuiltinRecipe { name: "demo", text: include_str!("../../../recipes/demo.toml") },
+    BuiltinRecipe { name: "digits-dcgan", text: include_str!("../../../recipes/digits-dcgan.toml") },
+    BuiltinRecipe { name: "digits-r3gan", text: include_str!("../../../recipes/digits-r3gan.toml") },
     BuiltinRecipe { name: "glyphs", text: include_str!("../../../recipes/glyphs.toml") },
     BuiltinRecipe { name: "sprites", text: include_str!("../../../recipes/sprites.toml") },
 ];

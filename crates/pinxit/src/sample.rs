@@ -5,6 +5,7 @@ use burn::tensor::{Device, Tensor};
 use crate::data::{DataFacts, ImageShape};
 use crate::error::{Error, Result};
 use crate::families::{self, Family};
+use crate::latent::{self, Walk};
 use crate::model::{Generate, Model, Request};
 use crate::recipe::Recipe;
 use crate::rng::{Purpose, Rng};
@@ -86,6 +87,8 @@ pub struct SampleOptions {
     pub class: Option<String>,
     /// Sampling knobs that differ from the recipe's `[sample]` table.
     pub knobs: toml::Table,
+    /// What to show instead of one picture a seed; `count` is then that of a leg, or of seeds.
+    pub walk: Option<Walk>,
 }
 
 /// What is going to be made: as-typed options against the recipe and the family's knobs.
@@ -93,6 +96,12 @@ pub struct SampleOptions {
 pub struct SamplePlan {
     /// Seeds, classes and every sampling knob.
     pub request: Request,
+    /// The latent points of the pictures, where they are not those of the seeds: `[count, dimension]`.
+    pub points: Option<Tensor<2>>,
+    /// What tells each picture from the others of its class: the seed, and its place on a walk.
+    pub names: Vec<String>,
+    /// Pictures of a row of a sheet, where rows have a meaning.
+    pub columns: Option<usize>,
 }
 
 impl SamplePlan {
@@ -114,17 +123,31 @@ impl SamplePlan {
             }
             recipe.set(&format!("sample.{name}"), &value.to_string())?;
         }
-        let seeds = seeds(options)?;
+        let stops = stops(trained, options)?;
         let names = trained.model.classes();
-        let classes = match &options.class {
-            None => seeds
-                .iter()
-                .map(|&seed| drawn_class(seed, names.len()))
-                .collect::<Option<_>>()
-                .unwrap_or_default(),
-            Some(class) => vec![find_class(class, names)?; options.count],
+        let classes = match (&options.class, &options.walk) {
+            (Some(_), Some(Walk::VaryClass)) => {
+                return Err(Error::config(
+                    "--class names one class and --vary-class shows all: leave one away",
+                ));
+            }
+            (Some(class), _) => vec![find_class(class, names)?; stops.seeds.len()],
+            (None, Some(Walk::VaryClass)) => {
+                (0..stops.seeds.len()).map(|i| (i % names.len()) as u32).collect()
+            }
+            (None, _) => {
+                let drawn = stops.seeds.iter().map(|&seed| drawn_class(seed, names.len()));
+                drawn.collect::<Option<_>>().unwrap_or_default()
+            }
         };
-        Ok(Self { request: Request { seeds, classes, options: recipe.sample } })
+        let Stops { seeds, points, names, columns } = stops;
+        Ok(Self { request: Request { seeds, classes, options: recipe.sample }, points, names, columns })
+    }
+
+    /// One picture a seed, with a class each if the model knows some.
+    pub fn of(request: Request) -> Self {
+        let names = request.seeds.iter().map(|&seed| seed_name(seed)).collect();
+        Self { request, points: None, names, columns: None }
     }
 
     /// Makes the pictures and hands each to `take` with its number, `[C, H, W]` in `[-1, 1]`.
@@ -148,7 +171,13 @@ impl SamplePlan {
             };
             let mut part =
                 Part { watch, before: start as u64, len: (end - start) as u64, total: seeds.len() as u64 };
-            let images = generator.generate(&request, &mut part)?;
+            let images = match (&self.points, trained.model.latent()) {
+                (Some(points), Some(latent)) => {
+                    let points = points.clone().narrow(0, start, end - start);
+                    latent.decode(points, &request.classes, &request.options, &mut part)?
+                }
+                _ => generator.generate(&request, &mut part)?,
+            };
             for (offset, image) in images.iter_dim(0).enumerate() {
                 take(start + offset, image.squeeze_dim(0))?;
             }
@@ -172,6 +201,71 @@ impl SamplePlan {
         }
         Ok(Tensor::stack(images, 0))
     }
+}
+
+/// What is painted, apart from classes.
+struct Stops {
+    /// The seed of each picture, or of the point that its leg sets out from.
+    seeds: Vec<u64>,
+    points: Option<Tensor<2>>,
+    names: Vec<String>,
+    columns: Option<usize>,
+}
+
+/// The name of the picture of a seed.
+fn seed_name(seed: u64) -> String {
+    format!("{seed:06}")
+}
+
+/// The stops of the walk, or one a seed.
+fn stops(trained: &Trained, options: &SampleOptions) -> Result<Stops> {
+    let Some(walk) = &options.walk else {
+        let seeds = seeds(options)?;
+        let names = seeds.iter().map(|&seed| seed_name(seed)).collect();
+        return Ok(Stops { seeds, points: None, names, columns: None });
+    };
+    let each = |seeds: &[u64], columns: usize| -> (Vec<u64>, Vec<String>) {
+        let stop = |&seed: &u64| (0..columns).map(move |i| (seed, format!("{}-{i:03}", seed_name(seed))));
+        seeds.iter().flat_map(stop).unzip()
+    };
+    let rows = |seeds: &[u64]| -> Result<(Tensor<2>, Vec<Vec<f32>>)> {
+        let points = latent::of(trained)?.points(seeds);
+        Ok((points.clone(), latent::rows(points)?))
+    };
+    Ok(match walk {
+        Walk::Interpolate(ends) => {
+            // One class a walk: that of the seed it sets out from.
+            let (like, ends_at) = rows(ends)?;
+            let legs = ends.len().saturating_sub(1);
+            let points = latent::between(&ends_at, options.count);
+            if points.is_empty() || points.len() > MOST {
+                return Err(Error::config(format!(
+                    "{} pictures on {legs} legs: a walk needs two seeds or more, and at most {MOST} pictures",
+                    options.count
+                )));
+            }
+            let (_, names) = each(&ends[..legs], options.count);
+            let seeds = vec![ends[0]; points.len()];
+            Stops { seeds, points: Some(latent::tensor(&points, &like)), names, columns: Some(options.count) }
+        }
+        Walk::VaryClass => {
+            let classes = trained.model.classes().len();
+            if classes == 0 {
+                return Err(Error::config("the model knows no classes, so --vary-class has nothing to vary"));
+            }
+            let seeds = seeds(options)?;
+            let names = seeds.iter().flat_map(|&seed| (0..classes).map(move |_| seed_name(seed))).collect();
+            let seeds = seeds.iter().flat_map(|&seed| (0..classes).map(move |_| seed)).collect();
+            Stops { seeds, points: None, names, columns: Some(classes) }
+        }
+        Walk::Along(direction) => {
+            let first = seeds(options)?;
+            let (like, points) = rows(&first)?;
+            let points = latent::tensor(&latent::along(&points, direction), &like);
+            let (seeds, names) = each(&first, latent::STATIONS);
+            Stops { seeds, points: Some(points), names, columns: Some(latent::STATIONS) }
+        }
+    })
 }
 
 /// The seeds of the pictures, one after the other.

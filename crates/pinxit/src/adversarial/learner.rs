@@ -112,9 +112,8 @@ impl Game {
         let of_fake = d.judge(fake.clone().into(), classes, &mode);
 
         let smoothing = self.settings.label_smoothing;
-        let mut loss = self.sum(&of_real, &of_fake, |real, fake| {
-            self.settings.loss.discriminator(real, fake, smoothing)
-        });
+        let mut loss = self
+            .sum(&of_real, &of_fake, |real, fake| self.settings.loss.discriminator(real, fake, smoothing));
         loss = loss + named(&of_real, classes) + named(&of_fake, classes);
         let mut measures = vec![("d_loss", loss.clone())];
         measures.extend(self.right(&of_real, &of_fake));
@@ -221,7 +220,10 @@ fn named(verdict: &Verdict, classes: &[u32]) -> Tensor<1> {
     let [pictures, known] = logits.dims();
     let labels: Vec<i64> = classes.iter().map(|&class| class.into()).collect();
     let data = TensorData::new(labels, [pictures, 1, 1]);
-    ops::cross_entropy(logits.clone().reshape([pictures, known, 1, 1]), Tensor::from_data(data, &logits.device()))
+    ops::cross_entropy(
+        logits.clone().reshape([pictures, known, 1, 1]),
+        Tensor::from_data(data, &logits.device()),
+    )
 }
 
 pub(super) fn mode(part: &Batch, step: &Step) -> Mode {
@@ -302,6 +304,8 @@ impl<P: Pair> Learner for GanLearner<P> {
 /// The mean of each value.
 fn mean(losses: &[Losses]) -> Losses {
     let Some(first) = losses.first() else { return Losses::default() };
-    let mean = |i: usize| losses.iter().filter_map(|l| l.0.get(i)).map(|(_, v)| v).sum::<f64>() / losses.len() as f64;
+    let mean = |i: usize| {
+        losses.iter().filter_map(|l| l.0.get(i)).map(|(_, v)| v).sum::<f64>() / losses.len() as f64
+    };
     Losses(first.0.iter().enumerate().map(|(i, &(name, _))| (name, mean(i))).collect())
 }

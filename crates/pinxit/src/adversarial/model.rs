@@ -7,7 +7,7 @@ use super::learner::normals;
 use crate::data::ImageShape;
 use crate::error::{Error, Result};
 use crate::knobs;
-use crate::model::{Generate, Model, Request};
+use crate::model::{Generate, Latent, Model, Request};
 use crate::nn::{Ema, Mode};
 use crate::rng::{Purpose, Rng};
 use crate::watch::Watch;
@@ -64,28 +64,41 @@ impl<G: Generator> Model for GanModel<G> {
     fn generate(&self) -> Option<&dyn Generate> {
         Some(self)
     }
+
+    fn latent(&self) -> Option<&dyn Latent> {
+        Some(self)
+    }
 }
 
 impl<G: Generator> Generate for GanModel<G> {
     fn generate(&self, request: &Request, watch: &mut dyn Watch) -> Result<Tensor<4>> {
-        let mut table = self.sample.clone();
-        table.extend(request.options.clone());
-        let knobs: SampleKnobs = knobs::parse(&table, "sample")?;
-        knobs.check()?;
-        let streams = request.seeds.iter().map(|&seed| Rng::new(seed, Purpose::SampleStart, 0, 0)).collect();
-        let points = normals(streams, self.network.model().latent(), &self.device) * knobs.truncation;
-        self.decode(points, &request.classes, watch)
+        self.decode(self.points(&request.seeds), &request.classes, &request.options, watch)
     }
 }
 
-impl<G: Generator> GanModel<G> {
-    /// Pictures `[B, C, H, W]` of points `[B, latent]` and the class of each.
-    fn decode(&self, points: Tensor<2>, classes: &[u32], watch: &mut dyn Watch) -> Result<Tensor<4>> {
+impl<G: Generator> Latent for GanModel<G> {
+    fn points(&self, seeds: &[u64]) -> Tensor<2> {
+        let streams = seeds.iter().map(|&seed| Rng::new(seed, Purpose::SampleStart, 0, 0)).collect();
+        normals(streams, self.network.model().latent(), &self.device)
+    }
+
+    fn decode(
+        &self,
+        points: Tensor<2>,
+        classes: &[u32],
+        options: &toml::Table,
+        watch: &mut dyn Watch,
+    ) -> Result<Tensor<4>> {
+        let mut table = self.sample.clone();
+        table.extend(options.clone());
+        let knobs: SampleKnobs = knobs::parse(&table, "sample")?;
+        knobs.check()?;
+        let points = points * knobs.truncation;
         let [count, _] = points.dims();
         self.check_classes(classes, count)?;
         let ImageShape { channels, height, width } = self.shape;
         let at_once = (PIXELS_AT_ONCE / (height * width).max(1)).clamp(1, 256);
-        let mut pictures = vec![Tensor::zeros([0, channels, height, width], &self.device)];
+        let mut pictures = Vec::new();
         for start in (0..count).step_by(at_once) {
             if watch.stopped() {
                 return Err(Error::Interrupted);
@@ -96,9 +109,14 @@ impl<G: Generator> GanModel<G> {
             pictures.push(self.network.model().paint(points, classes, &Mode::Eval));
             watch.progress("painting", end as u64, count as u64);
         }
+        if pictures.is_empty() {
+            return Ok(Tensor::zeros([0, channels, height, width], &self.device));
+        }
         Ok(Tensor::cat(pictures, 0))
     }
+}
 
+impl<G: Generator> GanModel<G> {
     /// Refuses classes that don't fit the pictures or the model.
     fn check_classes(&self, classes: &[u32], pictures: usize) -> Result<()> {
         let known = self.classes.len();

@@ -10,10 +10,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::Family;
-use crate::adversarial::{Loss, Penalty};
 use crate::adversarial::knobs::{AdversarialKnobs, Net, Norm, Settings};
 use crate::adversarial::model::SampleKnobs;
 use crate::adversarial::setup::{self, Kind};
+use crate::adversarial::{Loss, Penalty};
 
 /// It has no knob that the others have not.
 #[derive(Debug, Default, Serialize, Deserialize)]

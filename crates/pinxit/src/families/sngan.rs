@@ -22,13 +22,7 @@ struct Sngan {}
 
 impl Kind for Sngan {
     fn usual(&self) -> Settings {
-        Settings {
-            net: Net::Cnn,
-            latent: 128,
-            d_norm: Norm::Spectral,
-            loss: Loss::Hinge,
-            ..Settings::DCGAN
-        }
+        Settings { net: Net::Cnn, latent: 128, d_norm: Norm::Spectral, loss: Loss::Hinge, ..Settings::DCGAN }
     }
 }
 

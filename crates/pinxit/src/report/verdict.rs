@@ -142,7 +142,8 @@ mod tests {
 
     #[test]
     fn an_alarm_is_told_once_with_its_advice() {
-        let event = |step, event: &str, message: &str| Event { step, event: event.into(), message: message.into() };
+        let event =
+            |step, event: &str, message: &str| Event { step, event: event.into(), message: message.into() };
         let told = alarms(&[
             event(100, "alarm", "blur: samples are 40 % as sharp; more channels"),
             event(200, "resume", "going on"),

@@ -180,12 +180,7 @@ impl Alarms {
     }
 
     /// What is wrong in the way of `failure`, if anything.
-    fn find(
-        &self,
-        failure: Failure,
-        look: &Look,
-        mean: &impl Fn(&str) -> Option<f64>,
-    ) -> Option<String> {
+    fn find(&self, failure: Failure, look: &Look, mean: &impl Fn(&str) -> Option<f64>) -> Option<String> {
         let percent = |share: f64| format!("{:.0} %", 100.0 * share);
         match failure {
             Failure::ModeCollapse => {
@@ -197,7 +192,8 @@ impl Alarms {
                         percent(look.diversity)
                     ));
                 }
-                (most > (5.0 * usual).clamp(0.5, 0.9)).then(|| format!("{} of samples are of one kind", percent(most)))
+                (most > (5.0 * usual).clamp(0.5, 0.9))
+                    .then(|| format!("{} of samples are of one kind", percent(most)))
             }
             Failure::DiscriminatorWins => {
                 let right = mean(RIGHT_REAL)?.min(mean(RIGHT_FAKE)?);
@@ -205,20 +201,20 @@ impl Alarms {
             }
             Failure::VanishingGradients => {
                 let (first, now) = (self.first_gradient?, mean(GENERATOR_GRADIENT)?);
-                (now < 0.01 * first).then(|| {
-                    format!("the generator's gradient fell from {first:.2e} to {now:.2e}")
-                })
+                (now < 0.01 * first)
+                    .then(|| format!("the generator's gradient fell from {first:.2e} to {now:.2e}"))
             }
             Failure::Oscillation => {
                 if look.kinds_are_asked_for || self.kinds.len() != look.kinds.len() {
                     return None;
                 }
-                let moved: f64 = self.kinds.iter().zip(&look.kinds).map(|(a, b)| (a - b).abs()).sum::<f64>() / 2.0;
-                (moved > 0.35).then(|| format!("{} of samples changed their kind since the last look", percent(moved)))
+                let moved: f64 =
+                    self.kinds.iter().zip(&look.kinds).map(|(a, b)| (a - b).abs()).sum::<f64>() / 2.0;
+                (moved > 0.35)
+                    .then(|| format!("{} of samples changed their kind since the last look", percent(moved)))
             }
-            Failure::Blur => (look.sharpness < 0.6).then(|| {
-                format!("samples are {} as sharp as real pictures", percent(look.sharpness))
-            }),
+            Failure::Blur => (look.sharpness < 0.6)
+                .then(|| format!("samples are {} as sharp as real pictures", percent(look.sharpness))),
             Failure::Copying => look.copies.filter(|&copies| copies > 0.5).map(|copies| {
                 format!(
                     "{} of samples lie nearer to a training picture than 95 % of the held-out pictures do",
@@ -245,7 +241,10 @@ mod tests {
             kinds: vec![0.1, 0.12, 0.08, 0.1, 0.1, 0.11, 0.09, 0.1, 0.13, 0.07],
             kinds_are_asked_for: false,
         };
-        (look, Losses(vec![("d_loss", 1.1), (RIGHT_REAL, 0.8), (RIGHT_FAKE, 0.85), (GENERATOR_GRADIENT, 0.4)]))
+        (
+            look,
+            Losses(vec![("d_loss", 1.1), (RIGHT_REAL, 0.8), (RIGHT_FAKE, 0.85), (GENERATOR_GRADIENT, 0.4)]),
+        )
     }
 
     /// The alarms of a run of ten looks, of which `spoil` changes what is seen.
@@ -294,8 +293,11 @@ mod tests {
             set(losses, RIGHT_FAKE, 0.99);
         };
         assert_eq!(alarms(wins), ["the discriminator wins"]);
-        let vanishes =
-            |i: u32, _: &mut Look, losses: &mut Losses| if i > 2 { set(losses, GENERATOR_GRADIENT, 1e-4) };
+        let vanishes = |i: u32, _: &mut Look, losses: &mut Losses| {
+            if i > 2 {
+                set(losses, GENERATOR_GRADIENT, 1e-4)
+            }
+        };
         assert_eq!(alarms(vanishes), ["vanishing gradients"]);
         let swings = |i: u32, look: &mut Look, _: &mut Losses| look.kinds.rotate_left(i as usize % 10);
         assert_eq!(alarms(swings), [""; 0], "nearly equal shares change little");

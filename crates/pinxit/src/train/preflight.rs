@@ -100,8 +100,7 @@ pub(super) fn prepare(
         .get_or_insert_with(|| choose_batch(&cost, &facts, &machine).max(recipe.train.accumulate));
     let memory = estimate_memory(&cost, batch.div_ceil(recipe.train.accumulate));
     refuse_beyond(&machine, memory)?;
-    let held_out: Arc<dyn Dataset> =
-        Arc::new(split::view(all.clone(), Split::Heldout, recipe.data.holdout)?);
+    let held_out: Arc<dyn Dataset> = Arc::new(split::view(all.clone(), Split::Heldout, recipe.data.holdout)?);
     let loader = Loader::new(train, &recipe.data, batch, recipe.train.seed, device)?;
 
     let mut prepared = Prepared {

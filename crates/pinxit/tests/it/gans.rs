@@ -102,7 +102,10 @@ fn losses_of_a_step_are_those_of_pytorch() {
         for key in ["d_loss", "g_loss", "d_penalty"] {
             let Some(expected) = case.golden.find(key) else { continue };
             let found = losses.0.iter().find(|(known, _)| *known == key).unwrap().1;
-            assert!((found / f64::from(expected.values[0]) - 1.0).abs() <= 1e-4, "{name} {key}: {found} {expected:?}");
+            assert!(
+                (found / f64::from(expected.values[0]) - 1.0).abs() <= 1e-4,
+                "{name} {key}: {found} {expected:?}"
+            );
         }
     }
 }
@@ -123,7 +126,11 @@ fn gradients_of_a_step_are_those_of_pytorch() {
                 expected.iter().flat_map(|(name, array)| of(name, array)).collect()
             };
             let found = join(&|name, _| {
-                snapshot.tensors[&format!("adam/{player}/m/{name}")].values.iter().map(|m| m / share).collect()
+                snapshot.tensors[&format!("adam/{player}/m/{name}")]
+                    .values
+                    .iter()
+                    .map(|m| m / share)
+                    .collect()
             });
             let distance = distance(&found, &join(&|_, array| array.values.clone()));
             assert!(distance <= 1e-4, "{name} {player}: {distance:e}");
@@ -139,9 +146,21 @@ fn weights_statistics_and_power_iterations_after_a_step_are_those_of_pytorch() {
         case.step(1);
         let snapshot = case.snapshot();
         for player in ["g", "d"] {
+            let gradients = case.golden.under(&format!("{player}_grad"));
+            let largest = gradients.values().flat_map(|g| &g.values).fold(0.0f32, |m, g| m.max(g.abs()));
             for (tensor, expected) in case.golden.under(&format!("{player}_after")) {
                 let found = &snapshot.tensors[&format!("train/{player}/{tensor}")];
-                assert_close(found, &expected, 1e-4, &format!("{name} {player} {tensor}"));
+                assert_eq!(found.shape, expected.shape, "{name} {player} {tensor}");
+                // Adam's first step has the length of the rate however small the gradient, so that of one which
+                // is 0 but for rounding (a bias before a normalisation) it takes the sign of the rounding.
+                let counts = |i: usize| {
+                    gradients.get(&tensor).is_none_or(|gradient| gradient.values[i].abs() > 1e-5 * largest)
+                };
+                let of = |array: &Array| -> Vec<f32> {
+                    array.values.iter().enumerate().filter(|(i, _)| counts(*i)).map(|(_, v)| *v).collect()
+                };
+                let distance = distance(&of(found), &of(&expected));
+                assert!(distance <= 1e-4, "{name} {player} {tensor}: {distance:e}");
             }
         }
     }

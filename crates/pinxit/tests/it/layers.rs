@@ -90,9 +90,8 @@ fn families_are_named_in_their_file_and_their_row_alone() {
     for family in FAMILIES {
         let module = format!("{}::", family.name.replace('-', "_"));
         let own = format!("families/{}.rs", family.name.replace('-', "_"));
-        let elsewhere = |name: &str| {
-            name.starts_with("families/") && name != "families/mod.rs" && name != own
-        };
+        let elsewhere =
+            |name: &str| name.starts_with("families/") && name != "families/mod.rs" && name != own;
         if FAMILIES.len() > 1 {
             forbid(
                 elsewhere,

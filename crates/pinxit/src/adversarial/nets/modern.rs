@@ -137,7 +137,9 @@ fn stages(layers: &[usize], init: &mut Init) -> Vec<Stage> {
 
 /// A convolution of single pixels that keeps the variance.
 fn linear_conv(input: usize, output: usize, init: &mut Init) -> DConv {
-    init.with(Weights::Normal((input as f64).sqrt().recip()), |init| DConv::new(input, output, 1, Norm::None, init))
+    init.with(Weights::Normal((input as f64).sqrt().recip()), |init| {
+        DConv::new(input, output, 1, Norm::None, init)
+    })
 }
 
 impl Block {
@@ -178,7 +180,8 @@ impl Generator for ModernGenerator {
     fn paint(&self, z: Tensor<2>, classes: &[u32], mode: &Mode) -> Tensor<4> {
         let scales = self.scales.forward(with_class(z, classes, self.inputs));
         let [pictures, channels] = scales.dims();
-        let mut x = Dual::from(self.basis.val().unsqueeze::<4>() * scales.reshape([pictures, channels, 1, 1]));
+        let mut x =
+            Dual::from(self.basis.val().unsqueeze::<4>() * scales.reshape([pictures, channels, 1, 1]));
         for (i, stage) in self.stages.iter().enumerate() {
             if i > 0 {
                 x = x.linear(ops::upsample_nearest2);
@@ -199,7 +202,8 @@ impl Discriminator for ModernDiscriminator {
             x = stage.forward(x, mode);
         }
         let basis = self.basis.val().unsqueeze::<4>();
-        let features = x.linear(|x| (x * basis.clone()).sum_dim(3).sum_dim(2).flatten::<3>(2, 3).flatten(1, 2));
+        let features =
+            x.linear(|x| (x * basis.clone()).sum_dim(3).sum_dim(2).flatten::<3>(2, 3).flatten(1, 2));
         self.head.judge(features, classes, mode)
     }
 }

@@ -195,10 +195,7 @@ pub fn with_planes(x: Dual<4>, classes: &[u32], planes: usize) -> Dual<4> {
     let [pictures, _, height, width] = x.value.dims();
     let labels = one_hot(classes, planes, &x.value.device());
     let labels = labels.reshape([pictures, planes, 1, 1]).expand([pictures, planes, height, width]);
-    x.affine(
-        |x| Tensor::cat(vec![x, labels.clone()], 1),
-        |t| Tensor::cat(vec![t, labels.zeros_like()], 1),
-    )
+    x.affine(|x| Tensor::cat(vec![x, labels.clone()], 1), |t| Tensor::cat(vec![t, labels.zeros_like()], 1))
 }
 
 /// 1 for the class of each picture, 0 for the others: `[B, count]`.

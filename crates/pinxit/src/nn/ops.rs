@@ -3,46 +3,13 @@
 //! On the CPU they are the kernels of `pinxit-kernels`, on a GPU compositions of Burn's operations;
 //! a layer doesn't know.
 
-use burn::tensor::ops::{AvgPoolOptions, ConvTransposeOptions, PadMode};
+use burn::tensor::ops::{AvgPoolOptions, PadMode};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation, module};
-use pinxit_kernels as kernels;
 
 pub use pinxit_kernels::{
-    AdamStep, adam, attention, conv2d, lerp, linear, silu, sum_of_squares, upsample_nearest2,
+    Activation, AdamStep, activate, adam, attention, conv_transpose2d, conv2d, group_norm, lerp, linear,
+    sum_of_squares, upsample_nearest2,
 };
-
-/// What follows a layer.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub enum Activation {
-    /// Nothing.
-    #[default]
-    None,
-    /// `x sigmoid(x)`.
-    Silu,
-    /// `max(x, 0)`.
-    Relu,
-    /// `x` where it is positive, this times `x` where it is not.
-    LeakyRelu(f32),
-    /// `x Phi(x)` with the normal distribution function (Hendrycks and Gimpel 2016).
-    Gelu,
-    /// Hyperbolic tangent.
-    Tanh,
-    /// `1 / (1 + exp(-x))`.
-    Sigmoid,
-}
-
-/// The activation of every element.
-pub fn activate<const D: usize>(x: Tensor<D>, kind: Activation) -> Tensor<D> {
-    match kind {
-        Activation::None => x,
-        Activation::Silu => silu(x),
-        Activation::Relu => activation::relu(x),
-        Activation::LeakyRelu(slope) => x.clone() * slope + activation::relu(x) * (1.0 - slope),
-        Activation::Gelu => activation::gelu(x),
-        Activation::Tanh => x.tanh(),
-        Activation::Sigmoid => activation::sigmoid(x),
-    }
-}
 
 /// `tanh(a) sigmoid(b)` of the two halves of the channels (van den Oord et al. 2016, "Conditional
 /// Image Generation with PixelCNN Decoders", eq. 2): `[B, 2C, H, W]` -> `[B, C, H, W]`.
@@ -50,22 +17,6 @@ pub fn gated(x: Tensor<4>) -> Tensor<4> {
     let half = x.dims()[1] / 2;
     let (a, b) = (x.clone().narrow(1, 0, half), x.narrow(1, half, half));
     a.tanh() * activation::sigmoid(b)
-}
-
-/// Group normalisation and activation: `[B, C, H, W]` -> `[B, C, H, W]`; `groups` must divide C.
-pub fn group_norm(
-    x: Tensor<4>,
-    gamma: Tensor<1>,
-    beta: Tensor<1>,
-    groups: usize,
-    eps: f64,
-    activation: Activation,
-) -> Tensor<4> {
-    let fused = |kind| kernels::group_norm(x.clone(), gamma.clone(), beta.clone(), groups, eps, kind);
-    match activation {
-        Activation::Silu => fused(kernels::Activation::Silu),
-        other => activate(fused(kernels::Activation::None), other),
-    }
 }
 
 /// Instance normalisation with optional scale and shift `[C]`, and activation: `[B, C, H, W]` ->
@@ -132,22 +83,6 @@ pub fn batch_norm_inference<const D: usize>(
     activate(x * slope.reshape(line) + intercept.reshape(line), activation)
 }
 
-/// The transpose of [`conv2d`], as PyTorch's `conv_transpose2d` (no dilation, one group).
-///
-/// `x [B, C_in, H, W]`, `weight [C_in, C_out, K_h, K_w]`, `bias [C_out]` give `[B, C_out, H', W']`
-/// with `H' = (H - 1) stride - 2 padding + K_h + output_padding`, and `W'` likewise.
-pub fn conv_transpose2d(
-    x: Tensor<4>,
-    weight: Tensor<4>,
-    bias: Option<Tensor<1>>,
-    stride: usize,
-    padding: usize,
-    output_padding: usize,
-) -> Tensor<4> {
-    let options = ConvTransposeOptions::new([stride; 2], [padding; 2], [output_padding; 2], [1; 2], 1);
-    module::conv_transpose2d(x, weight, bias, options)
-}
-
 /// Whether a masked convolution sees the pixel itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MaskType {
@@ -170,9 +105,17 @@ pub fn masked_conv2d(
     colours: usize,
     padding: usize,
 ) -> Tensor<4> {
-    let dims = weight.dims();
-    let mask = Tensor::<4>::from_data(TensorData::new(causal_mask(dims, mask, colours), dims), &x.device());
-    conv2d(x, weight * mask, bias, 1, padding)
+    let dims @ [_, _, kh, kw] = weight.dims();
+    let mask = causal_mask(dims, mask, colours);
+    let alive: Vec<bool> =
+        (0..kh * kw).map(|tap| mask.iter().skip(tap).step_by(kh * kw).any(|&seen| seen > 0.0)).collect();
+    // The taps are the same for all pairs of channels, except for the pixel itself of several colours.
+    let weight = if colours > 1 {
+        weight * Tensor::from_data(TensorData::new(mask, dims), &x.device())
+    } else {
+        weight
+    };
+    pinxit_kernels::masked_conv2d(x, weight, bias, &alive, padding)
 }
 
 /// 1 where a weight `[out, in, kernel, kernel]` is seen and 0 where it is masked.

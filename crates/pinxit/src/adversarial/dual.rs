@@ -8,7 +8,7 @@
 
 use burn::tensor::{Tensor, activation};
 
-use crate::nn::{Conv2d, Linear};
+use crate::nn::{Activation, Conv2d, Linear, ops};
 
 /// A value, and its tangent if the input had one: the derivative of the value as the input moves.
 #[derive(Debug, Clone)]
@@ -72,7 +72,9 @@ impl<const D: usize> Dual<D> {
     /// `x` where it is positive, `slope x` where it is not; the ReLU if `slope` is 0.
     #[must_use]
     pub fn leaky_relu(self, slope: f64) -> Self {
-        let Some(tangent) = self.tangent else { return activation::leaky_relu(self.value, slope).into() };
+        let Some(tangent) = self.tangent else {
+            return ops::activate(self.value, Activation::LeakyRelu(slope as f32)).into();
+        };
         let positive = self.value.clone().detach().greater_elem(0.0).float();
         let derivative = positive * (1.0 - slope) + slope;
         Self { value: self.value * derivative.clone(), tangent: Some(tangent * derivative) }
@@ -82,7 +84,7 @@ impl<const D: usize> Dual<D> {
     #[must_use]
     pub fn silu(self) -> Self {
         let Self { value, tangent } = self;
-        let Some(tangent) = tangent else { return activation::silu(value).into() };
+        let Some(tangent) = tangent else { return ops::activate(value, Activation::Silu).into() };
         let sigmoid = activation::sigmoid(value.clone());
         // (x s)' = s + x s (1 - s).
         let derivative = sigmoid.clone() + value.clone() * sigmoid.clone() * (-sigmoid.clone() + 1.0);

@@ -8,6 +8,7 @@ mod convergence;
 mod data;
 mod demo;
 mod diffusion;
+mod gan_figures;
 mod gans;
 mod golden;
 mod layers;

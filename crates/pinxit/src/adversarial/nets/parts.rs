@@ -7,7 +7,7 @@ use super::Plan;
 use crate::adversarial::knobs::{Conditioning, Norm};
 use crate::adversarial::{Dual, Verdict};
 use crate::nn::{
-    Activation, BatchNorm, Conv2d, Embedding, Init, Linear, Mode, SpectralConv2d, SpectralLinear,
+    Activation, BatchNorm, Conv2d, Embedding, Init, Linear, Mode, SpectralConv2d, SpectralLinear, ops,
 };
 
 /// A layer with or without spectral normalisation. It has no name of its own: its parameters are
@@ -161,14 +161,14 @@ impl GNorm {
 
     /// `[B, C, H, W]` -> `[B, C, H, W]`.
     pub fn forward(&self, x: Tensor<4>, classes: &[u32], activation: Activation, mode: &Mode) -> Tensor<4> {
-        let Some(norm) = &self.norm else { return crate::nn::ops::activate(x, activation) };
+        let Some(norm) = &self.norm else { return ops::activate(x, activation) };
         let (Some(scale), Some(shift)) = (&self.scale, &self.shift) else {
             return norm.forward(x, activation, mode);
         };
         let channels = x.dims()[1] as i32;
         let of = |table: &Embedding| table.forward(classes).reshape([-1, channels, 1, 1]);
         let x = norm.forward(x, Activation::None, mode) * (of(scale) + 1.0) + of(shift);
-        crate::nn::ops::activate(x, activation)
+        ops::activate(x, activation)
     }
 }
 

@@ -1,13 +1,14 @@
 //! What a latent space holds: ways from picture to picture, the same seed in every class, the direction of an
 //! attribute.
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::metrics::classes::K;
 use crate::metrics::knn::{Classifier, Rows};
 use crate::model::Latent;
+use crate::nn::{from_rows, rows};
 use crate::rng::{Purpose, Rng};
 use crate::sample::Trained;
 use crate::watch::Watch;
@@ -45,10 +46,27 @@ pub fn of(trained: &Trained) -> Result<&dyn Latent> {
     })
 }
 
-/// Points from each to the next, `count` a leg with both ends, on great circles (White 2016, "Sampling
-/// Generative Networks", section 2.1): points between two normal ones on a straight line are shorter than any the
-/// model was trained on.
-pub fn between(points: &[Vec<f32>], count: usize) -> Vec<Vec<f32>> {
+/// Points on the way from that of each seed to that of the next, `count` a leg with both ends: `[N, dimension]`.
+///
+/// # Errors
+/// If the points can't be read from their device.
+pub fn between(latent: &dyn Latent, seeds: &[u64], count: usize) -> Result<Tensor<2>> {
+    let points = latent.points(seeds);
+    Ok(from_rows(&legs(&rows(points.clone())?, count), &points))
+}
+
+/// Points at [`STATIONS`] from once against `direction` to once along it, for each seed: `[N, dimension]`.
+///
+/// # Errors
+/// If the points can't be read from their device.
+pub fn along(latent: &dyn Latent, seeds: &[u64], direction: &[f32]) -> Result<Tensor<2>> {
+    let points = latent.points(seeds);
+    Ok(from_rows(&stations(&rows(points.clone())?, direction), &points))
+}
+
+/// Great circles from each point to the next (White 2016, "Sampling Generative Networks", section 2.1): on a straight
+/// line between two normal points lie shorter ones than any the model was trained on.
+fn legs(points: &[Vec<f32>], count: usize) -> Vec<Vec<f32>> {
     let leg = |ends: &[Vec<f32>]| -> Vec<Vec<f32>> {
         let share = |i: usize| i as f64 / (count.max(2) - 1) as f64;
         (0..count).map(|i| great_circle(&ends[0], &ends[1], share(i))).collect()
@@ -68,8 +86,7 @@ fn great_circle(a: &[f32], b: &[f32], t: f64) -> Vec<f32> {
     a.iter().zip(b).map(|(a, b)| (from * f64::from(*a) + to * f64::from(*b)) as f32).collect()
 }
 
-/// Points at [`STATIONS`] from once against `direction` to once along it, for each of `points`.
-pub fn along(points: &[Vec<f32>], direction: &[f32]) -> Vec<Vec<f32>> {
+fn stations(points: &[Vec<f32>], direction: &[f32]) -> Vec<Vec<f32>> {
     let strength = |i: usize| 2.0 * i as f32 / (STATIONS - 1) as f32 - 1.0;
     let moved = |point: &Vec<f32>, i: usize| -> Vec<f32> {
         point.iter().zip(direction).map(|(value, step)| value + strength(i) * step).collect()
@@ -142,23 +159,6 @@ fn recognised(images: Tensor<4>, teachers: &dyn Dataset) -> Result<Vec<u32>> {
     Classifier::new(Rows::new(&known, width)?, &labels, k)?.classify(Rows::new(&pictures, width)?)
 }
 
-/// The rows of a tensor `[N, width]`.
-///
-/// # Errors
-/// If it can't be read from its device.
-pub fn rows(tensor: Tensor<2>) -> Result<Vec<Vec<f32>>> {
-    let width = tensor.dims()[1].max(1);
-    let values = tensor.into_data().convert::<f32>().try_into_vec::<f32>();
-    let values = values.map_err(|e| Error::Unsupported(format!("points can't be read: {e:?}")))?;
-    Ok(values.chunks_exact(width).map(<[f32]>::to_vec).collect())
-}
-
-/// Rows as a tensor `[N, width]` beside `like`.
-pub fn tensor(rows: &[Vec<f32>], like: &Tensor<2>) -> Tensor<2> {
-    let data = TensorData::new(rows.concat(), [rows.len(), like.dims()[1]]);
-    Tensor::from_data(data, &like.device())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,17 +166,17 @@ mod tests {
     /// Oracle: the quarter circle.
     #[test]
     fn points_between_two_lie_on_the_circle() {
-        let way = between(&[vec![2.0, 0.0], vec![0.0, 2.0]], 3);
+        let way = legs(&[vec![2.0, 0.0], vec![0.0, 2.0]], 3);
         let expected = [[2.0, 0.0], [2f32.sqrt(), 2f32.sqrt()], [0.0, 2.0]];
         for (found, expected) in way.iter().zip(expected) {
             assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{found:?} {expected:?}");
         }
-        assert_eq!(between(&[vec![1.0], vec![1.0], vec![3.0]], 2).concat(), [1.0, 1.0, 1.0, 3.0]);
+        assert_eq!(legs(&[vec![1.0], vec![1.0], vec![3.0]], 2).concat(), [1.0, 1.0, 1.0, 3.0]);
     }
 
     #[test]
     fn a_seed_is_in_the_middle_of_its_row() {
-        let row = along(&[vec![1.0, 5.0]], &[3.0, 0.0]);
+        let row = stations(&[vec![1.0, 5.0]], &[3.0, 0.0]);
         assert_eq!(row.len(), STATIONS);
         assert_eq!((&row[0], &row[3], &row[6]), (&vec![-2.0, 5.0], &vec![1.0, 5.0], &vec![4.0, 5.0]));
     }

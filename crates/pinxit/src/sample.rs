@@ -224,29 +224,26 @@ fn stops(trained: &Trained, options: &SampleOptions) -> Result<Stops> {
         let names = seeds.iter().map(|&seed| seed_name(seed)).collect();
         return Ok(Stops { seeds, points: None, names, columns: None });
     };
-    let each = |seeds: &[u64], columns: usize| -> (Vec<u64>, Vec<String>) {
-        let stop = |&seed: &u64| (0..columns).map(move |i| (seed, format!("{}-{i:03}", seed_name(seed))));
-        seeds.iter().flat_map(stop).unzip()
-    };
-    let rows = |seeds: &[u64]| -> Result<(Tensor<2>, Vec<Vec<f32>>)> {
-        let points = latent::of(trained)?.points(seeds);
-        Ok((points.clone(), latent::rows(points)?))
-    };
     Ok(match walk {
         Walk::Interpolate(ends) => {
-            // One class a walk: that of the seed it sets out from.
-            let (like, ends_at) = rows(ends)?;
             let legs = ends.len().saturating_sub(1);
-            let points = latent::between(&ends_at, options.count);
-            if points.is_empty() || points.len() > MOST {
+            let count = legs.saturating_mul(options.count);
+            if !(1..=MOST).contains(&count) {
                 return Err(Error::config(format!(
-                    "{} pictures on {legs} legs: a walk needs two seeds or more, and at most {MOST} pictures",
+                    "a walk of {legs} legs with {} pictures each: it needs two seeds or more, and at most {MOST} \
+                     pictures",
                     options.count
                 )));
             }
-            let (_, names) = each(&ends[..legs], options.count);
-            let seeds = vec![ends[0]; points.len()];
-            Stops { seeds, points: Some(latent::tensor(&points, &like)), names, columns: Some(options.count) }
+            let points = latent::between(latent::of(trained)?, ends, options.count)?;
+            let name = |(leg, ends): (usize, &[u64])| {
+                let way = format!("{:02}-{}-{}", leg + 1, seed_name(ends[0]), seed_name(ends[1]));
+                (0..options.count).map(move |i| format!("{way}-{i:03}"))
+            };
+            let names = ends.windows(2).enumerate().flat_map(name).collect();
+            // One class a walk: that of the seed it sets out from.
+            let seeds = vec![ends[0]; count];
+            Stops { seeds, points: Some(points), names, columns: Some(options.count) }
         }
         Walk::VaryClass => {
             let classes = trained.model.classes().len();
@@ -260,9 +257,10 @@ fn stops(trained: &Trained, options: &SampleOptions) -> Result<Stops> {
         }
         Walk::Along(direction) => {
             let first = seeds(options)?;
-            let (like, points) = rows(&first)?;
-            let points = latent::tensor(&latent::along(&points, direction), &like);
-            let (seeds, names) = each(&first, latent::STATIONS);
+            let points = latent::along(latent::of(trained)?, &first, direction)?;
+            let stop =
+                |&seed: &u64| (0..latent::STATIONS).map(move |i| (seed, format!("{}-{i}", seed_name(seed))));
+            let (seeds, names) = first.iter().flat_map(stop).unzip();
             Stops { seeds, points: Some(points), names, columns: Some(latent::STATIONS) }
         }
     })

@@ -4,7 +4,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::learner::Game;
-use super::{Discriminator, Verdict};
+use super::{Condition, Discriminator, Verdict};
 use crate::data::Batch;
 use crate::model::Step;
 use crate::nn::ops;
@@ -29,6 +29,7 @@ impl Game {
         d: &D,
         [real, fake]: [Tensor<4>; 2],
         verdicts: [&Verdict; 2],
+        condition: &Condition<'_>,
         part: &Batch,
         step: &Step,
     ) -> Option<Tensor<1>> {
@@ -37,7 +38,7 @@ impl Game {
         let mask = masks(real.dims(), part, step, &real.device());
         let cut = |real: Tensor<4>, fake: Tensor<4>| fake.clone() + (real - fake) * mask.clone();
 
-        let verdict = d.judge(cut(real, fake).into(), self.classes(part), &super::learner::mode(part, step));
+        let verdict = d.judge(cut(real, fake).into(), condition, &super::learner::mode(part, step));
         let pixels = verdict.pixels?.value;
         let loss = self.settings.loss;
         let whole = loss.of_fake(verdict.image.value).mean();

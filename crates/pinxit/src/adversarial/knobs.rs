@@ -16,6 +16,8 @@ pub enum Conditioning {
     /// As a vector beside G's latent vector and as planes (or a vector) beside D's picture: Mirza and
     /// Osindero 2014.
     Concat,
+    /// As `concat`, but in place of the class a whole picture of it, flattened: "paint another one like this".
+    Picture,
     /// As scale and shift of G's normalisation (or beside its latent vector where it has none) and as an
     /// inner product with D's features: Miyato and Koyama 2018, eq. 2.
     Projection,
@@ -80,7 +82,8 @@ crate::knobs! {
         pub g_norm: Option<Norm> = None,
         /// Normalisation of D: `none`, `batch` or `spectral`.
         pub d_norm: Option<Norm> = None,
-        /// The class as a condition: `none`, `concat`, `projection` or `classifier` (AC-GAN).
+        /// The class as a condition: `none`, `concat`, `projection` or `classifier` (AC-GAN); or `picture`, a whole
+        /// picture of the class.
         pub condition: Option<Conditioning> = None,
         /// `minimax`, `non-saturating`, `hinge`, `least-squares`, `wasserstein` or `relativistic`.
         pub loss: Option<Loss> = None,

@@ -7,7 +7,7 @@ use super::knobs::Settings;
 use super::model::GanModel;
 use super::nets::Pair;
 use super::player::{Bill, Player};
-use super::{Discriminator, Generator, Verdict};
+use super::{Condition, Discriminator, Generator, Verdict};
 use crate::checkpoint::Snapshot;
 use crate::data::{Batch, ImageShape};
 use crate::error::Result;
@@ -33,7 +33,6 @@ pub struct GanLearner<P: Pair> {
 pub(super) struct Game {
     pub(super) settings: Settings,
     augment: DiffAugment,
-    conditional: bool,
     /// Steps of the whole run, over which instance noise falls; it stays where they are unknown.
     pub(super) steps: Option<u32>,
 }
@@ -61,7 +60,7 @@ impl<P: Pair> GanLearner<P> {
             transforms: settings.augment.clone().unwrap_or_default(),
             strength: settings.augment_strength,
         };
-        let game = Game { augment, conditional: !model.classes.is_empty(), steps: train.steps, settings };
+        let game = Game { augment, steps: train.steps, settings };
         Self {
             g: Player::new(g, &game.settings, lr, train),
             d: Player::new(d, &game.settings, game.settings.d_lr.unwrap_or(lr), train),
@@ -73,8 +72,8 @@ impl<P: Pair> GanLearner<P> {
 
     /// One step of D.
     fn teach_d(&mut self, batch: &Batch, step: &Step) -> Result<Losses> {
-        let (game, generator) = (&self.game, params::frozen(&self.g.network));
-        let bill = |d: &P::D, part: &Batch| game.bill_of_d(d, &generator, part, step);
+        let (game, model, generator) = (&self.game, &self.model, params::frozen(&self.g.network));
+        let bill = |d: &P::D, part: &Batch| game.bill_of_d(d, &generator, &model.shown(part), part, step);
         let (mut losses, norm) = self.d.step(batch, step.accumulate, step.rate, bill)?;
         losses.push(("d_grad_norm", norm));
         if game.settings.weight_clip > 0.0 {
@@ -85,8 +84,8 @@ impl<P: Pair> GanLearner<P> {
 
     /// One step of G.
     fn teach_g(&mut self, batch: &Batch, step: &Step) -> Result<Losses> {
-        let (game, discriminator) = (&self.game, params::frozen(&self.d.network));
-        let bill = |g: &P::G, part: &Batch| game.bill_of_g(g, &discriminator, part, step);
+        let (game, model, discriminator) = (&self.game, &self.model, params::frozen(&self.d.network));
+        let bill = |g: &P::G, part: &Batch| game.bill_of_g(g, &discriminator, &model.shown(part), part, step);
         let (mut losses, norm) = self.g.step(batch, step.accumulate, step.rate, bill)?;
         losses.push(("g_grad_norm", norm));
         Ok(Losses(losses))
@@ -99,32 +98,35 @@ impl Game {
         &self,
         d: &D,
         g: &impl Generator,
+        condition: &Condition<'_>,
         part: &Batch,
         step: &Step,
     ) -> Result<Bill> {
         let device = part.images.device().autodiff();
-        let (classes, mode) = (self.classes(part), mode(part, step));
+        let mode = mode(part, step);
         let z = latents(g.latent(), part, step, Seen::FakeByD, &device);
-        let fake = g.paint(z, classes, &mode).detach();
+        let fake = g.paint(z, condition, &mode).detach();
         let real = self.shown(ops::onto(part.images.clone(), &device), part, step, Seen::RealByD);
         let fake = self.shown(fake, part, step, Seen::FakeByD);
-        let of_real = d.judge(real.clone().into(), classes, &mode);
-        let of_fake = d.judge(fake.clone().into(), classes, &mode);
+        let of_real = d.judge(real.clone().into(), condition, &mode);
+        let of_fake = d.judge(fake.clone().into(), condition, &mode);
 
         let smoothing = self.settings.label_smoothing;
         let mut loss = self
             .sum(&of_real, &of_fake, |real, fake| self.settings.loss.discriminator(real, fake, smoothing));
-        loss = loss + named(&of_real, classes) + named(&of_fake, classes);
+        loss = loss + named(&of_real, condition.classes) + named(&of_fake, condition.classes);
         let mut measures = vec![("d_loss", loss.clone())];
         measures.extend(self.right(&of_real, &of_fake));
         let pictures = [real.clone(), fake.clone()];
-        let cuts = self.cuts(step).then(|| self.bill_of_cuts(d, pictures, [&of_real, &of_fake], part, step));
+        let cuts = self
+            .cuts(step)
+            .then(|| self.bill_of_cuts(d, pictures, [&of_real, &of_fake], condition, part, step));
         if let Some(cuts) = cuts.flatten() {
             loss = loss + cuts;
         }
         let mix = mixes(part, step, &device);
         let weight = self.settings.penalty_weight;
-        if let Some(penalty) = self.settings.penalty.of(d, weight, real, fake, mix, classes) {
+        if let Some(penalty) = self.settings.penalty.of(d, weight, real, fake, mix, condition) {
             measures.push(("d_penalty", penalty.clone()));
             loss = loss + penalty;
         }
@@ -136,25 +138,26 @@ impl Game {
         &self,
         g: &G,
         d: &impl Discriminator,
+        condition: &Condition<'_>,
         part: &Batch,
         step: &Step,
     ) -> Result<Bill> {
         let device = part.images.device().autodiff();
-        let (classes, mode) = (self.classes(part), mode(part, step));
+        let mode = mode(part, step);
         let z = latents(g.latent(), part, step, Seen::FakeByG, &device);
-        let fake = self.shown(g.paint(z, classes, &mode), part, step, Seen::FakeByG);
+        let fake = self.shown(g.paint(z, condition, &mode), part, step, Seen::FakeByG);
         let of_real = self.settings.loss.compares().then(|| {
             let real = self.shown(ops::onto(part.images.clone(), &device), part, step, Seen::RealByG);
-            d.judge(real.into(), classes, &mode)
+            d.judge(real.into(), condition, &mode)
         });
-        let of_fake = d.judge(fake.into(), classes, &mode);
+        let of_fake = d.judge(fake.into(), condition, &mode);
         let game = |real: Option<Tensor<1>>, fake| self.settings.loss.generator(real, fake);
         let mut loss = game(of_real.as_ref().map(|v| v.image.value.clone()), of_fake.image.value.clone());
         if let Some(pixels) = &of_fake.pixels {
             let real = of_real.as_ref().and_then(|v| v.pixels.clone());
             loss = loss + game(real.map(|p| p.value.flatten(0, 3)), pixels.value.clone().flatten(0, 3));
         }
-        loss = loss + named(&of_fake, classes);
+        loss = loss + named(&of_fake, condition.classes);
         Ok(Bill { measures: vec![("g_loss", loss.clone())], loss })
     }
 
@@ -185,11 +188,6 @@ impl Game {
             ],
             None => vec![("d_right_pairs", real.greater(fake).float().mean())],
         }
-    }
-
-    /// The classes of a batch, none for unconditional networks.
-    pub(super) fn classes<'a>(&self, part: &'a Batch) -> &'a [u32] {
-        if self.conditional { &part.labels } else { &[] }
     }
 
     /// Pictures as D sees them: augmented, and noisy (Arjovsky and Bottou 2017, section 3).
@@ -268,6 +266,7 @@ impl<P: Pair> Learner for GanLearner<P> {
             all.0.extend(self.teach_g(last, step)?.0);
         }
         self.model.network.update(&self.g.network, ramped_decay(self.ema, step.number));
+        self.model.remember(batch)?;
         Ok(all)
     }
 
@@ -288,14 +287,14 @@ impl<P: Pair> Learner for GanLearner<P> {
     }
 
     fn save(&self, to: &mut Snapshot) -> Result<()> {
-        self.model.network.save("model", to)?;
+        self.model.save(to)?;
         self.g.save("g", to)?;
         self.d.save("d", to)
     }
 
     fn load(&mut self, from: &Snapshot) -> Result<()> {
         let (g, d) = (self.g.loaded("g", from)?, self.d.loaded("d", from)?);
-        self.model.network.load("model", from)?;
+        self.model.load(from)?;
         (self.g, self.d) = (g, d);
         Ok(())
     }

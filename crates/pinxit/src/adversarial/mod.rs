@@ -33,21 +33,28 @@ pub use penalty::Penalty;
 
 use crate::nn::Mode;
 
+/// What pictures are asked, or claim, to show; nothing for unconditional networks.
+#[derive(Debug, Clone, Default)]
+pub struct Condition<'a> {
+    /// The class of each picture `[B]`.
+    pub classes: &'a [u32],
+    /// Another picture of that class for each, flattened `[B, C H W]`, for networks that are shown one.
+    pub pictures: Option<Tensor<2>>,
+}
+
 /// Latent vectors to pictures.
 pub trait Generator: Module + Sync {
     /// Length of a latent vector.
     fn latent(&self) -> usize;
 
-    /// Latent vectors z `[B, latent]` and the class of each, none for an unconditional network ->
-    /// pictures `[B, C, H, W]`.
-    fn paint(&self, z: Tensor<2>, classes: &[u32], mode: &Mode) -> Tensor<4>;
+    /// Latent vectors z `[B, latent]` and what each is to show -> pictures `[B, C, H, W]`.
+    fn paint(&self, z: Tensor<2>, condition: &Condition<'_>, mode: &Mode) -> Tensor<4>;
 }
 
 /// Pictures to verdicts.
 pub trait Discriminator: Module + Sync {
-    /// Pictures x `[B, C, H, W]` and the class that each claims to be of, none for an unconditional
-    /// network.
-    fn judge(&self, x: Dual<4>, classes: &[u32], mode: &Mode) -> Verdict;
+    /// Pictures x `[B, C, H, W]` and what each claims to show.
+    fn judge(&self, x: Dual<4>, condition: &Condition<'_>, mode: &Mode) -> Verdict;
 }
 
 /// What D says of each picture, without a sigmoid: high for what it takes for real.

@@ -1,17 +1,20 @@
 //! A trained generator: pictures from seeds, or from points of its latent space.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::Generator;
 use super::learner::normals;
-use crate::data::ImageShape;
+use super::{Condition, Generator};
+use crate::checkpoint::{Array, Snapshot};
+use crate::data::{Batch, ImageShape};
 use crate::error::{Error, Result};
 use crate::knobs;
 use crate::model::{Generate, Latent, Model, Request};
-use crate::nn::{Ema, Mode};
+use crate::nn::{Ema, Mode, from_rows, ops, rows};
 use crate::rng::{Purpose, Rng};
 use crate::watch::Watch;
 
+/// The name of the exemplars in a checkpoint.
+const EXEMPLARS: &str = "exemplars";
 /// Pixels, over all pictures, that go through the network at once, to bound memory.
 const PIXELS_AT_ONCE: usize = 262_144;
 
@@ -47,6 +50,9 @@ pub struct GanModel<G> {
     pub(super) shape: ImageShape,
     /// Those that it can be asked for: none for an unconditional generator.
     pub(super) classes: Vec<String>,
+    /// The last picture of each class that was trained on, flattened `[classes, C H W]`, for networks that are
+    /// shown a picture in place of a class.
+    pub(super) exemplars: Option<Tensor<2>>,
     /// The recipe's `[sample]` table, under the request's options.
     pub(super) sample: toml::Table,
     pub(super) device: Device,
@@ -106,7 +112,8 @@ impl<G: Generator> Latent for GanModel<G> {
             let end = (start + at_once).min(count);
             let classes = classes.get(start..end).unwrap_or_default();
             let points = points.clone().narrow(0, start, end - start);
-            pictures.push(self.network.model().paint(points, classes, &Mode::Eval));
+            let condition = Condition { classes, pictures: self.pictures_of(classes) };
+            pictures.push(self.network.model().paint(points, &condition, &Mode::Eval));
             watch.progress("painting", end as u64, count as u64);
         }
         if pictures.is_empty() {
@@ -117,6 +124,72 @@ impl<G: Generator> Latent for GanModel<G> {
 }
 
 impl<G: Generator> GanModel<G> {
+    /// What each picture of a batch in training is said to show: nothing to unconditional networks.
+    pub(super) fn shown<'a>(&self, batch: &'a Batch) -> Condition<'a> {
+        if self.classes.is_empty() {
+            return Condition::default();
+        }
+        let onto = |pictures: Tensor<2>| ops::onto(pictures, &self.device.clone().autodiff());
+        Condition { classes: &batch.labels, pictures: self.pictures_of(&batch.labels).map(onto) }
+    }
+
+    /// The exemplar of each class.
+    fn pictures_of(&self, classes: &[u32]) -> Option<Tensor<2>> {
+        let exemplars = self.exemplars.clone()?;
+        let indices: Vec<i64> = classes.iter().map(|&class| class.into()).collect();
+        let indices = TensorData::new(indices, [classes.len()]);
+        Some(exemplars.select(0, Tensor::<1, Int>::from_data(indices, &self.device)))
+    }
+
+    /// Takes the pictures of a batch as exemplars of their classes, the last ones last.
+    ///
+    /// # Errors
+    /// If they can't be read from their device.
+    pub(super) fn remember(&mut self, batch: &Batch) -> Result<()> {
+        let Some(exemplars) = &mut self.exemplars else { return Ok(()) };
+        let mut known = rows(exemplars.clone())?;
+        let pictures = rows(batch.images.clone().flatten(1, 3))?;
+        for (picture, &label) in pictures.into_iter().zip(&batch.labels) {
+            if let Some(row) = known.get_mut(label as usize) {
+                *row = picture;
+            }
+        }
+        *exemplars = from_rows(&known, exemplars);
+        Ok(())
+    }
+
+    /// Writes weights and exemplars.
+    ///
+    /// # Errors
+    /// If they can't be read from their device.
+    pub(super) fn save(&self, to: &mut Snapshot) -> Result<()> {
+        self.network.save("model", to)?;
+        if let Some(exemplars) = &self.exemplars {
+            let [classes, width] = exemplars.dims();
+            let values = rows(exemplars.clone())?.concat();
+            to.tensors.insert(EXEMPLARS.into(), Array { shape: vec![classes, width], values });
+        }
+        Ok(())
+    }
+
+    /// Takes up what [`save`](Self::save) wrote.
+    ///
+    /// # Errors
+    /// If a tensor is missing, unknown or of another shape.
+    pub(super) fn load(&mut self, from: &Snapshot) -> Result<()> {
+        self.network.load("model", from)?;
+        let Some(exemplars) = &mut self.exemplars else { return Ok(()) };
+        let shape = exemplars.dims();
+        match from.tensors.get(EXEMPLARS) {
+            Some(array) if array.shape == shape => {
+                let data = TensorData::new(array.values.clone(), shape);
+                *exemplars = Tensor::from_data(data, &self.device);
+                Ok(())
+            }
+            _ => Err(Error::config(format!("{EXEMPLARS} is missing or not {shape:?}"))),
+        }
+    }
+
     /// Refuses classes that don't fit the pictures or the model.
     fn check_classes(&self, classes: &[u32], pictures: usize) -> Result<()> {
         let known = self.classes.len();

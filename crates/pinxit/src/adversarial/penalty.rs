@@ -9,7 +9,7 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::{Discriminator, Dual};
+use super::{Condition, Discriminator, Dual};
 use crate::nn::Mode;
 
 /// What is asked of the slope |grad_x D|.
@@ -42,9 +42,9 @@ impl Penalty {
         real: Tensor<4>,
         fake: Tensor<4>,
         mix: Tensor<1>,
-        classes: &[u32],
+        condition: &Condition<'_>,
     ) -> Option<Tensor<1>> {
-        let slopes = |x: Tensor<4>| slopes(discriminator, x, classes);
+        let slopes = |x: Tensor<4>| slopes(discriminator, x, condition);
         Some(match self {
             Self::None => return None,
             Self::Gp => {
@@ -60,17 +60,17 @@ impl Penalty {
 }
 
 /// |grad_x D| at each of the pictures x `[B, C, H, W]`: `[B]`, with gradients for D's weights.
-pub fn slopes<D: Discriminator>(discriminator: &D, x: Tensor<4>, classes: &[u32]) -> Tensor<1> {
-    let direction = steepest(discriminator, x.clone(), classes);
-    let total = discriminator.judge(Dual::along(x, direction), classes, &Mode::Eval).total();
+pub fn slopes<D: Discriminator>(discriminator: &D, x: Tensor<4>, condition: &Condition<'_>) -> Tensor<1> {
+    let direction = steepest(discriminator, x.clone(), condition);
+    let total = discriminator.judge(Dual::along(x, direction), condition, &Mode::Eval).total();
     total.tangent.unwrap_or_else(|| total.value.zeros_like())
 }
 
 /// The unit vectors along grad_x D at each of the pictures, held fixed; 0 where D is flat.
-fn steepest<D: Discriminator>(discriminator: &D, x: Tensor<4>, classes: &[u32]) -> Tensor<4> {
+fn steepest<D: Discriminator>(discriminator: &D, x: Tensor<4>, condition: &Condition<'_>) -> Tensor<4> {
     let point = x.detach().require_grad();
     let frozen = discriminator.clone().no_grad();
-    let verdict = frozen.judge(point.clone().into(), classes, &Mode::Eval);
+    let verdict = frozen.judge(point.clone().into(), condition, &Mode::Eval);
     let gradients = verdict.total().value.sum().backward();
     let Some(gradient) = point.grad(&gradients) else { return point.zeros_like() };
     let square: Tensor<4> = gradient.clone().square().sum_dim(1).sum_dim(2).sum_dim(3);

@@ -1,10 +1,10 @@
 //! What the rows of the adversarial families share: recipe to parts, parts to learner and model.
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::knobs::{AdversarialKnobs, Net, Settings};
+use super::knobs::{AdversarialKnobs, Conditioning, Net, Settings};
 use super::learner::GanLearner;
 use super::model::{GanModel, SampleKnobs};
 use super::nets::{Pair, Plan, cnn, dcgan, mlp, modern, resnet, unet};
@@ -134,7 +134,7 @@ fn model_of<P: Pair + 'static>(
     let plan = Plan::new(&settings, facts)?;
     let (generator, _) = P::build(&plan, &mut Init::new(recipe.train.seed, device));
     let mut model = around(&generator, &plan, recipe, facts, device);
-    model.network.load("model", snapshot)?;
+    model.load(snapshot)?;
     Ok(Box::new(model))
 }
 
@@ -150,6 +150,8 @@ fn around<G: super::Generator>(
         network: Ema::new(generator),
         shape: facts.shape,
         classes: if plan.classes == 0 { Vec::new() } else { facts.classes.clone() },
+        exemplars: (plan.condition == Conditioning::Picture)
+            .then(|| Tensor::zeros([plan.classes, plan.shape.len()], device)),
         sample: recipe.sample.clone(),
         device: device.clone(),
     }

@@ -4,6 +4,7 @@
 //! G: z [100], class [n] -> [256] -> [512] -> C H W, tanh
 //! D: x [C H W], class [n] -> [512] -> [256] -> 1
 //! ```
+//! `model.condition = "picture"` puts a whole picture of the class in its place, flattened: 784 values at 28x28.
 
 use serde::{Deserialize, Serialize};
 

@@ -3,7 +3,7 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor};
 use pinxit::adversarial::augment::{self, Change};
-use pinxit::adversarial::{Discriminator, Dual, Loss, Penalty, Verdict};
+use pinxit::adversarial::{Condition, Discriminator, Dual, Loss, Penalty, Verdict};
 use pinxit::nn::{Conv2d, Init, Linear, Mode, params};
 
 use crate::golden::{Golden, distance, values};
@@ -75,7 +75,7 @@ impl Critic {
 }
 
 impl Discriminator for Critic {
-    fn judge(&self, x: Dual<4>, _: &[u32], _: &Mode) -> Verdict {
+    fn judge(&self, x: Dual<4>, _: &Condition<'_>, _: &Mode) -> Verdict {
         let x = self.activation(x.conv2d(&self.conv_1));
         let x = self.activation(x.conv2d(&self.conv_2));
         Verdict::of(x.linear(|x| x.flatten(1, 3)).dense(&self.linear))
@@ -127,7 +127,8 @@ fn penalties_and_their_gradients_are_those_of_double_backward() {
             ("r1+r2", Penalty::R1R2, 3.0),
         ] {
             let mix = golden.tensor("penalty/mix", &device);
-            let value = penalty.of(&critic, weight, real.clone(), fake.clone(), mix, &[]).unwrap();
+            let value =
+                penalty.of(&critic, weight, real.clone(), fake.clone(), mix, &Condition::default()).unwrap();
             let gradients = value.backward();
             let prefix = format!("penalty/{activation}/{name}");
             let of_value = distance(&values(value), &golden.array(&format!("{prefix}/value")).values);

@@ -199,7 +199,7 @@ fn every_class_is_shown_of_each_seed() {
             return;
         }
         let Request { seeds, classes: shown, .. } = plan.unwrap().request;
-        assert_eq!(shown, [(0..classes as u32).collect::<Vec<_>>(); 2].concat());
+        assert_eq!(shown, (0..classes as u32).collect::<Vec<_>>().repeat(2));
         assert_eq!(seeds, [vec![0; classes], vec![1; classes]].concat());
     });
 }

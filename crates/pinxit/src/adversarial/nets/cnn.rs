@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use super::parts::{DConv, GNorm, Head, normalise, with_class, with_planes};
 use super::{Pair, Plan};
 use crate::adversarial::knobs::Norm;
-use crate::adversarial::{Discriminator, Dual, Generator, Verdict};
+use crate::adversarial::{Condition, Discriminator, Dual, Generator, Verdict};
 use crate::nn::{Activation, BatchNorm, Conv2d, ConvTranspose2d, Init, Linear, Mode, Tally};
 
 /// Slope of D's LeakyReLU below 0.
@@ -123,23 +123,23 @@ impl Generator for CnnGenerator {
         self.latent
     }
 
-    fn paint(&self, z: Tensor<2>, classes: &[u32], mode: &Mode) -> Tensor<4> {
+    fn paint(&self, z: Tensor<2>, condition: &Condition<'_>, mode: &Mode) -> Tensor<4> {
         let [channels, height, width] = self.start;
-        let z = with_class(z, classes, self.inputs);
+        let z = with_class(z, condition, self.inputs);
         let mut x = self.project.forward(z).reshape([-1, channels as i32, height as i32, width as i32]);
         for (up, norm) in self.ups.iter().zip(&self.norms) {
-            x = norm.forward(up.forward(x), classes, Activation::Relu, mode);
+            x = norm.forward(up.forward(x), condition, Activation::Relu, mode);
         }
         self.output.forward(x).tanh()
     }
 }
 
 impl Discriminator for CnnDiscriminator {
-    fn judge(&self, x: Dual<4>, classes: &[u32], mode: &Mode) -> Verdict {
-        let mut x = with_planes(x, classes, self.planes);
+    fn judge(&self, x: Dual<4>, condition: &Condition<'_>, mode: &Mode) -> Verdict {
+        let mut x = with_planes(x, condition, self.planes);
         for (conv, norm) in self.convs.iter().zip(&self.norms) {
             x = normalise(norm.as_ref(), conv.forward(x, mode), mode).leaky_relu(SLOPE);
         }
-        self.head.judge(x.linear(|x| x.flatten(1, 3)), classes, mode)
+        self.head.judge(x.linear(|x| x.flatten(1, 3)), condition, mode)
     }
 }

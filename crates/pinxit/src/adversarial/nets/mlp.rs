@@ -3,10 +3,10 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use super::parts::{DLinear, GNorm, Head, normalise, one_hot, with_class};
+use super::parts::{DLinear, GNorm, Head, normalise, vector, with_class};
 use super::{Pair, Plan};
 use crate::adversarial::knobs::Norm;
-use crate::adversarial::{Discriminator, Dual, Generator, Verdict};
+use crate::adversarial::{Condition, Discriminator, Dual, Generator, Verdict};
 use crate::data::ImageShape;
 use crate::nn::{Activation, BatchNorm, Init, Linear, Mode, Tally};
 
@@ -33,7 +33,7 @@ pub struct MlpDiscriminator {
     layers: Vec<DLinear>,
     norms: Vec<Option<BatchNorm>>,
     head: Head,
-    planes: usize,
+    values: usize,
 }
 
 impl Pair for Mlp {
@@ -52,13 +52,13 @@ impl Pair for Mlp {
             inputs: plan.g_input(),
             shape: [channels, height, width],
         };
-        let sizes = [&[plan.shape.len() + plan.d_planes()], &plan.d_layers[..]].concat();
+        let sizes = [&[plan.shape.len() + plan.d_values()], &plan.d_layers[..]].concat();
         let batch_norm = plan.d_norm == Norm::Batch;
         let discriminator = MlpDiscriminator {
             layers: sizes.windows(2).map(|size| DLinear::new(size[0], size[1], plan.d_norm, init)).collect(),
             norms: plan.d_layers.iter().map(|&n| batch_norm.then(|| BatchNorm::new(n, init))).collect(),
             head: Head::new(plan, sizes[sizes.len() - 1], init),
-            planes: plan.d_planes(),
+            values: plan.d_values(),
         };
         (generator, discriminator)
     }
@@ -71,7 +71,7 @@ impl Pair for Mlp {
         };
         let values = plan.shape.len();
         let generator = [&[plan.g_input()], &plan.g_layers[..], &[values]].concat();
-        let discriminator = [&[values + plan.d_planes()], &plan.d_layers[..], &[1]].concat();
+        let discriminator = [&[values + plan.d_values()], &plan.d_layers[..], &[1]].concat();
         [sum(&generator), sum(&discriminator)]
     }
 }
@@ -81,14 +81,14 @@ impl Generator for MlpGenerator {
         self.latent
     }
 
-    fn paint(&self, z: Tensor<2>, classes: &[u32], mode: &Mode) -> Tensor<4> {
+    fn paint(&self, z: Tensor<2>, condition: &Condition<'_>, mode: &Mode) -> Tensor<4> {
         let pictures = z.dims()[0];
-        let mut x = with_class(z, classes, self.inputs);
+        let mut x = with_class(z, condition, self.inputs);
         for (layer, norm) in self.layers.iter().zip(&self.norms) {
             let y = layer.forward(x);
             let units = y.dims()[1];
             let y = y.reshape([pictures, units, 1, 1]);
-            x = norm.forward(y, classes, Activation::LeakyRelu(SLOPE), mode).reshape([pictures, units]);
+            x = norm.forward(y, condition, Activation::LeakyRelu(SLOPE), mode).reshape([pictures, units]);
         }
         let [channels, height, width] = self.shape;
         self.output.forward(x).tanh().reshape([pictures, channels, height, width])
@@ -96,18 +96,18 @@ impl Generator for MlpGenerator {
 }
 
 impl Discriminator for MlpDiscriminator {
-    fn judge(&self, x: Dual<4>, classes: &[u32], mode: &Mode) -> Verdict {
-        let labels = one_hot(classes, self.planes, &x.value.device());
-        let beside = |x: Tensor<2>, labels: Tensor<2>| match self.planes {
+    fn judge(&self, x: Dual<4>, condition: &Condition<'_>, mode: &Mode) -> Verdict {
+        let beside_it = vector(condition, self.values, &x.value.device());
+        let beside = |x: Tensor<2>, other: Tensor<2>| match self.values {
             0 => x,
-            _ => Tensor::cat(vec![x, labels], 1),
+            _ => Tensor::cat(vec![x, other], 1),
         };
         let mut x = x
             .linear(|x| x.flatten(1, 3))
-            .affine(|x| beside(x, labels.clone()), |t| beside(t, labels.zeros_like()));
+            .affine(|x| beside(x, beside_it.clone()), |t| beside(t, beside_it.zeros_like()));
         for (layer, norm) in self.layers.iter().zip(&self.norms) {
             x = normalise(norm.as_ref(), layer.forward(x, mode), mode).leaky_relu(SLOPE.into());
         }
-        self.head.judge(x, classes, mode)
+        self.head.judge(x, condition, mode)
     }
 }

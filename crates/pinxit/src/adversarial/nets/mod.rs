@@ -107,14 +107,31 @@ impl Plan {
         self.condition == Conditioning::Projection && self.g_batch_norm
     }
 
-    /// Length of what goes into G: the latent vector, and the class if it goes beside it.
+    /// Length of what goes into G: the latent vector, and the condition if it goes beside it.
     pub fn g_input(&self) -> usize {
-        self.latent + if self.modulates() { 0 } else { self.classes }
+        self.latent
+            + match self.condition {
+                Conditioning::Picture => self.shape.len(),
+                _ if self.modulates() => 0,
+                _ => self.classes,
+            }
     }
 
-    /// Number of planes, or of values, of the class beside D's picture.
+    /// Number of channels of the condition beside D's picture.
     pub fn d_planes(&self) -> usize {
-        if self.condition == Conditioning::Concat { self.classes } else { 0 }
+        match self.condition {
+            Conditioning::Concat => self.classes,
+            Conditioning::Picture => self.shape.channels,
+            _ => 0,
+        }
+    }
+
+    /// Number of values of the condition beside D's flattened picture.
+    pub fn d_values(&self) -> usize {
+        match self.condition {
+            Conditioning::Picture => self.shape.len(),
+            _ => self.d_planes(),
+        }
     }
 }
 

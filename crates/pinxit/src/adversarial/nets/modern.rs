@@ -11,7 +11,7 @@ use burn::tensor::Tensor;
 use super::parts::{DConv, Head, with_class, with_planes};
 use super::{Pair, Plan};
 use crate::adversarial::knobs::Norm;
-use crate::adversarial::{Discriminator, Dual, Generator, Verdict};
+use crate::adversarial::{Condition, Discriminator, Dual, Generator, Verdict};
 use crate::nn::{Init, Linear, Mode, Tally, Weights, ops};
 
 /// Residual blocks of each size.
@@ -177,8 +177,8 @@ impl Generator for ModernGenerator {
         self.latent
     }
 
-    fn paint(&self, z: Tensor<2>, classes: &[u32], mode: &Mode) -> Tensor<4> {
-        let scales = self.scales.forward(with_class(z, classes, self.inputs));
+    fn paint(&self, z: Tensor<2>, condition: &Condition<'_>, mode: &Mode) -> Tensor<4> {
+        let scales = self.scales.forward(with_class(z, condition, self.inputs));
         let [pictures, channels] = scales.dims();
         let mut x =
             Dual::from(self.basis.val().unsqueeze::<4>() * scales.reshape([pictures, channels, 1, 1]));
@@ -193,8 +193,8 @@ impl Generator for ModernGenerator {
 }
 
 impl Discriminator for ModernDiscriminator {
-    fn judge(&self, x: Dual<4>, classes: &[u32], mode: &Mode) -> Verdict {
-        let mut x = self.input.forward(with_planes(x, classes, self.planes), mode);
+    fn judge(&self, x: Dual<4>, condition: &Condition<'_>, mode: &Mode) -> Verdict {
+        let mut x = self.input.forward(with_planes(x, condition, self.planes), mode);
         for (i, stage) in self.stages.iter().enumerate() {
             if i > 0 {
                 x = x.linear(|x| ops::avg_pool2d(x, 2));
@@ -204,6 +204,6 @@ impl Discriminator for ModernDiscriminator {
         let basis = self.basis.val().unsqueeze::<4>();
         let features =
             x.linear(|x| (x * basis.clone()).sum_dim(3).sum_dim(2).flatten::<3>(2, 3).flatten(1, 2));
-        self.head.judge(features, classes, mode)
+        self.head.judge(features, condition, mode)
     }
 }

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::Plan;
 use crate::adversarial::knobs::{Conditioning, Norm};
-use crate::adversarial::{Dual, Verdict};
+use crate::adversarial::{Condition, Dual, Verdict};
 use crate::nn::{
     Activation, BatchNorm, Conv2d, Embedding, Init, Linear, Mode, SpectralConv2d, SpectralLinear, ops,
 };
@@ -160,13 +160,19 @@ impl GNorm {
     }
 
     /// `[B, C, H, W]` -> `[B, C, H, W]`.
-    pub fn forward(&self, x: Tensor<4>, classes: &[u32], activation: Activation, mode: &Mode) -> Tensor<4> {
+    pub fn forward(
+        &self,
+        x: Tensor<4>,
+        condition: &Condition<'_>,
+        activation: Activation,
+        mode: &Mode,
+    ) -> Tensor<4> {
         let Some(norm) = &self.norm else { return ops::activate(x, activation) };
         let (Some(scale), Some(shift)) = (&self.scale, &self.shift) else {
             return norm.forward(x, activation, mode);
         };
         let channels = x.dims()[1] as i32;
-        let of = |table: &Embedding| table.forward(classes).reshape([-1, channels, 1, 1]);
+        let of = |table: &Embedding| table.forward(condition.classes).reshape([-1, channels, 1, 1]);
         let x = norm.forward(x, Activation::None, mode) * (of(scale) + 1.0) + of(shift);
         ops::activate(x, activation)
     }
@@ -176,26 +182,36 @@ fn zeros(classes: usize, channels: usize, init: &mut Init) -> Embedding {
     Embedding { weight: init.zeros([classes, channels]) }
 }
 
-/// The latent vector with the class beside it, if it goes there: `[B, latent]` -> `[B, g_input]`.
-pub fn with_class(z: Tensor<2>, classes: &[u32], inputs: usize) -> Tensor<2> {
-    let count = inputs - z.dims()[1];
-    if count == 0 {
-        return z;
+/// The latent vector with the condition beside it, if it goes there: `[B, latent]` -> `[B, g_input]`.
+pub fn with_class(z: Tensor<2>, condition: &Condition<'_>, inputs: usize) -> Tensor<2> {
+    match inputs - z.dims()[1] {
+        0 => z,
+        count => {
+            let vector = vector(condition, count, &z.device());
+            Tensor::cat(vec![z, vector], 1)
+        }
     }
-    let labels = one_hot(classes, count, &z.device());
-    Tensor::cat(vec![z, labels], 1)
 }
 
-/// A picture with a plane of ones for its class and of zeros for the others, if they go there:
-/// `[B, C, H, W]` -> `[B, C + planes, H, W]`.
-pub fn with_planes(x: Dual<4>, classes: &[u32], planes: usize) -> Dual<4> {
+/// A picture with the condition beside it as channels, if it goes there: the picture that it is, or a plane of ones
+/// for the class and of zeros for the others. `[B, C, H, W]` -> `[B, C + planes, H, W]`.
+pub fn with_planes(x: Dual<4>, condition: &Condition<'_>, planes: usize) -> Dual<4> {
     if planes == 0 {
         return x;
     }
-    let [pictures, _, height, width] = x.value.dims();
-    let labels = one_hot(classes, planes, &x.value.device());
-    let labels = labels.reshape([pictures, planes, 1, 1]).expand([pictures, planes, height, width]);
-    x.affine(|x| Tensor::cat(vec![x, labels.clone()], 1), |t| Tensor::cat(vec![t, labels.zeros_like()], 1))
+    let [pictures, channels, height, width] = x.value.dims();
+    let beside = match &condition.pictures {
+        Some(beside) => beside.clone().reshape([pictures, channels, height, width]),
+        None => one_hot(condition.classes, planes, &x.value.device())
+            .reshape([pictures, planes, 1, 1])
+            .expand([pictures, planes, height, width]),
+    };
+    x.affine(|x| Tensor::cat(vec![x, beside.clone()], 1), |t| Tensor::cat(vec![t, beside.zeros_like()], 1))
+}
+
+/// The condition as a vector of `count` values: the flattened picture, or 1 for the class and 0 for the others.
+pub fn vector(condition: &Condition<'_>, count: usize, device: &Device) -> Tensor<2> {
+    condition.pictures.clone().unwrap_or_else(|| one_hot(condition.classes, count, device))
 }
 
 /// 1 for the class of each picture, 0 for the others: `[B, count]`.
@@ -236,10 +252,10 @@ impl Head {
     }
 
     /// Features `[B, F]` and the class that each picture claims -> verdicts.
-    pub fn judge(&self, features: Dual<2>, classes: &[u32], mode: &Mode) -> Verdict {
+    pub fn judge(&self, features: Dual<2>, condition: &Condition<'_>, mode: &Mode) -> Verdict {
         let mut image = self.linear.forward(features.clone(), mode);
         if let Some(embedding) = &self.embedding {
-            let labels = one_hot(classes, self.classes, &features.value.device());
+            let labels = one_hot(condition.classes, self.classes, &features.value.device());
             let vectors = embedding.forward(labels.into(), mode).value;
             let product = features.clone().linear(|x| (x * vectors.clone()).sum_dim(1));
             image = image.zip(product, |image, product| image + product);

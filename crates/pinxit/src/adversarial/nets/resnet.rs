@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use super::parts::{DConv, GNorm, Head, normalise, with_class, with_planes};
 use super::{Pair, Plan};
 use crate::adversarial::knobs::Norm;
-use crate::adversarial::{Discriminator, Dual, Generator, Verdict};
+use crate::adversarial::{Condition, Discriminator, Dual, Generator, Verdict};
 use crate::nn::{Activation, BatchNorm, Conv2d, Init, Linear, Mode, Tally, Weights, ops};
 
 /// First weights: He et al. 2015, as the published code of Gulrajani et al. has them.
@@ -152,10 +152,10 @@ impl GBlock {
         }
     }
 
-    fn forward(&self, x: Tensor<4>, classes: &[u32], mode: &Mode) -> Tensor<4> {
-        let h = self.norm_1.forward(x.clone(), classes, Activation::Relu, mode);
+    fn forward(&self, x: Tensor<4>, condition: &Condition<'_>, mode: &Mode) -> Tensor<4> {
+        let h = self.norm_1.forward(x.clone(), condition, Activation::Relu, mode);
         let h = self.conv_1.forward(ops::upsample_nearest2(h));
-        let h = self.norm_2.forward(h, classes, Activation::Relu, mode);
+        let h = self.norm_2.forward(h, condition, Activation::Relu, mode);
         // A convolution of single pixels and a doubling can change places.
         self.conv_2.forward(h) + ops::upsample_nearest2(self.skip.forward(x))
     }
@@ -206,24 +206,24 @@ impl Generator for ResnetGenerator {
         self.latent
     }
 
-    fn paint(&self, z: Tensor<2>, classes: &[u32], mode: &Mode) -> Tensor<4> {
+    fn paint(&self, z: Tensor<2>, condition: &Condition<'_>, mode: &Mode) -> Tensor<4> {
         let [channels, height, width] = self.start;
-        let z = with_class(z, classes, self.inputs);
+        let z = with_class(z, condition, self.inputs);
         let mut x = self.project.forward(z).reshape([-1, channels as i32, height as i32, width as i32]);
         for block in &self.blocks {
-            x = block.forward(x, classes, mode);
+            x = block.forward(x, condition, mode);
         }
-        self.output.forward(self.norm.forward(x, classes, Activation::Relu, mode)).tanh()
+        self.output.forward(self.norm.forward(x, condition, Activation::Relu, mode)).tanh()
     }
 }
 
 impl Discriminator for ResnetDiscriminator {
-    fn judge(&self, x: Dual<4>, classes: &[u32], mode: &Mode) -> Verdict {
-        let mut x = with_planes(x, classes, self.planes);
+    fn judge(&self, x: Dual<4>, condition: &Condition<'_>, mode: &Mode) -> Verdict {
+        let mut x = with_planes(x, condition, self.planes);
         for block in &self.blocks {
             x = block.forward(x, mode);
         }
-        self.head.judge(pooled(x), classes, mode)
+        self.head.judge(pooled(x), condition, mode)
     }
 }
 

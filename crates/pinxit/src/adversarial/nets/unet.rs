@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use super::parts::{DConv, Head, with_planes};
 use super::resnet::{self, DBlock, Place, ResnetGenerator};
 use super::{Pair, Plan};
-use crate::adversarial::{Discriminator, Dual, Verdict};
+use crate::adversarial::{Condition, Discriminator, Dual, Verdict};
 use crate::nn::{Init, Mode, Tally, Weights, ops};
 
 /// The pair.
@@ -103,8 +103,8 @@ fn discriminator(plan: &Plan, init: &mut Init) -> UnetDiscriminator {
 }
 
 impl Discriminator for UnetDiscriminator {
-    fn judge(&self, x: Dual<4>, classes: &[u32], mode: &Mode) -> Verdict {
-        let mut x = with_planes(x, classes, self.planes);
+    fn judge(&self, x: Dual<4>, condition: &Condition<'_>, mode: &Mode) -> Verdict {
+        let mut x = with_planes(x, condition, self.planes);
         let mut seen = Vec::with_capacity(self.downs.len());
         for down in &self.downs {
             x = down.forward(x, mode);
@@ -112,7 +112,7 @@ impl Discriminator for UnetDiscriminator {
         }
         seen.pop(); // what the bottom begins with
         x = self.bottom.forward(x, mode);
-        let verdict = self.head.judge(resnet::pooled(x.clone()), classes, mode);
+        let verdict = self.head.judge(resnet::pooled(x.clone()), condition, mode);
         for up in &self.ups {
             x = x.linear(ops::upsample_nearest2);
             if let Some(beside) = seen.pop() {

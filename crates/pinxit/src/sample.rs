@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Tensor};
 
 use crate::data::{DataFacts, ImageShape};
+use crate::device;
 use crate::error::{Error, Result};
 use crate::families::{self, Family};
 use crate::latent::{self, Walk};
@@ -162,6 +163,7 @@ impl SamplePlan {
     ) -> Result<()> {
         let Request { seeds, classes, options } = &self.request;
         let generator = trained.generator()?;
+        device::set_exact(trained.recipe.train.exact);
         for start in (0..seeds.len()).step_by(CHUNK) {
             let end = (start + CHUNK).min(seeds.len());
             let request = Request {

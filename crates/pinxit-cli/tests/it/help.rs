@@ -1,7 +1,7 @@
 use crate::program::Place;
 
-const COMMANDS: [&str; 9] =
-    ["demo", "train", "sample", "data", "runs", "families", "recipes", "doctor", "completions"];
+const COMMANDS: [&str; 10] =
+    ["demo", "train", "sample", "data", "runs", "families", "recipes", "doctor", "bench", "completions"];
 
 #[test]
 fn every_command_has_help_with_examples() {

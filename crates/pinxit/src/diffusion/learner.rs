@@ -83,9 +83,8 @@ impl Learner for DiffusionLearner {
     fn step(&mut self, batch: &Batch, step: &Step) -> Result<Losses> {
         let (loss, mut gradients) = self.gradients(batch, step)?;
         let lr = self.lr * step.rate;
-        let (network, norm) = self.adam.step(self.network.clone(), &mut gradients, lr, self.clip);
-        self.network = network;
-        self.model.network.update(&self.network, ramped_decay(self.ema, step.number));
+        let average = Some((&mut self.model.network, ramped_decay(self.ema, step.number)));
+        let norm = self.adam.update(&mut self.network, &mut gradients, lr, self.clip, average);
         Ok(Losses(vec![("loss", loss), ("grad_norm", norm)]))
     }
 

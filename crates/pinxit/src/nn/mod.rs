@@ -6,6 +6,7 @@
 
 mod batch_norm;
 mod buffer;
+mod checkpoint;
 mod conv;
 mod conv_transpose;
 mod cost;
@@ -28,6 +29,7 @@ mod unet_config;
 
 pub use batch_norm::BatchNorm;
 pub use buffer::Buffer;
+pub use checkpoint::checkpoint;
 pub use conv::Conv2d;
 pub use conv_transpose::ConvTranspose2d;
 pub use cost::{Budget, Cost, Tally};

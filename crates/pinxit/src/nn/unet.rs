@@ -53,6 +53,8 @@ impl UNet2d {
             time = time + embedding.forward(classes);
         }
         let time = ops::activate(time, Activation::Silu); // every residual block begins with it
+        let [b, t] = time.dims();
+        let time = time.reshape([b, t, 1, 1]);
 
         let mut x = self.conv_in.forward(x); // [B, C0, H, W]
         let mut skips = vec![x.clone()];

@@ -11,6 +11,7 @@ mod meter;
 mod observer;
 mod preflight;
 mod schedule;
+mod speed;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +34,7 @@ pub use meter::StepReport;
 use observer::Observer;
 pub use preflight::Preflight;
 use preflight::Prepared;
+pub use speed::{Painting, Speed, speed};
 
 /// Rows of a sample sheet.
 pub const SHEET_ROWS: usize = 4;
@@ -90,6 +92,7 @@ pub fn train(run: &Run, device: &Device, watch: &mut dyn TrainWatch) -> Result<O
     let recipe = run.recipe()?;
     let complete = recipe.train.steps.is_some() && recipe.train.checkpoint_every.is_some();
     let begun = complete && !run.checkpoints()?.is_empty();
+    crate::device::set_exact(recipe.train.exact);
     let prepared = preflight::prepare(recipe, device, !begun, watch)?;
     run.write_recipe(&prepared.recipe)?;
     watch.preflight(&prepared.preflight);

@@ -12,6 +12,7 @@ mod gan_figures;
 mod gans;
 mod golden;
 mod layers;
+mod norms;
 mod optim;
 mod recipes;
 mod samplers;
@@ -19,3 +20,7 @@ mod schedules;
 mod torch_layers;
 mod unet;
 mod vlb;
+
+/// The tests run on the program's allocator.
+#[global_allocator]
+static MEMORY: pinxit::memory::Recycling = pinxit::memory::Recycling::new();

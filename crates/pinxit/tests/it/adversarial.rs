@@ -107,9 +107,9 @@ fn gradients_of<M: Module>(module: &M, gradients: &Gradients) -> Vec<(String, Ve
 fn error(golden: &Golden, prefix: &str, critic: &Critic, gradients: &Gradients) -> f32 {
     let found = gradients_of(critic, gradients);
     let key = |name: &str| format!("{prefix}/{name}");
-    let all =
-        |values: &dyn Fn(&(String, Vec<f32>)) -> Vec<f32>| found.iter().flat_map(values).collect::<Vec<_>>();
-    distance(&all(&|(_, v)| v.clone()), &all(&|(name, _)| golden.array(&key(name)).values.clone()))
+    let (names, values): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+    let expected: Vec<_> = names.iter().map(|name| golden.array(&key(name)).values.clone()).collect();
+    distance(&values.concat(), &expected.concat())
 }
 
 /// Oracle: PyTorch's double backward, for a smooth and for a piecewise linear critic.

@@ -34,9 +34,11 @@ impl Case {
     /// A learner of the case with the weights of its golden file.
     fn new(name: &str) -> Self {
         let golden = Golden::read(&format!("gan_{name}"));
-        let mut recipe = Recipe::default();
-        recipe.family = golden.note("family").as_str().unwrap().into();
-        recipe.model = toml::Table::try_from(golden.note("settings")).unwrap();
+        let mut recipe = Recipe {
+            family: golden.note("family").as_str().unwrap().into(),
+            model: toml::Table::try_from(golden.note("settings")).unwrap(),
+            ..Recipe::default()
+        };
         recipe.model.insert("augment".into(), toml::Value::Array(vec![]));
         recipe.train.lr = golden.note("lr").as_f64();
         recipe.train.batch = Some(golden.array("labels").values.len());

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 use crate::checkpoint::Snapshot;
 use crate::data::{Batch, ImageShape};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::watch::Watch;
 
 /// What the trainer tells a learner about the step it is in.
@@ -102,6 +102,34 @@ pub struct Request {
     pub options: toml::Table,
 }
 
+/// Refuses class indices that don't fit the number of pictures, or that a model of `known` classes
+/// doesn't know.
+pub(crate) fn check_classes(known: usize, classes: &[u32], pictures: usize) -> Result<()> {
+    let expected = if known == 0 { 0 } else { pictures };
+    if classes.len() != expected {
+        return Err(Error::config(format!(
+            "{pictures} pictures of a model that knows {known} classes need {expected} class indices, not {}",
+            classes.len()
+        )));
+    }
+    match classes.iter().find(|&&class| class as usize >= known) {
+        Some(class) => {
+            Err(Error::config(format!("class {class} is unknown; the model knows {known}, counted from 0")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Refuses pictures of another shape than the model's.
+pub(crate) fn check_shape(images: &Tensor<4>, shape: ImageShape) -> Result<()> {
+    let [_, channels, height, width] = images.dims();
+    let found = ImageShape { channels, height, width };
+    if found == shape {
+        return Ok(());
+    }
+    Err(Error::config(format!("the model knows pictures of {shape:?}, not {found:?}")))
+}
+
 /// Makes pictures from seeds.
 pub trait Generate {
     /// Images `[seeds, C, H, W]` in `[-1, 1]` (not clamped).
@@ -125,7 +153,7 @@ pub trait Translate {
 /// Says how probable pictures are.
 pub trait Likelihood {
     /// Negative log-likelihood (or its upper bound) of each picture of the batch, in nats of the
-    /// discrete 8-bit pictures.
+    /// discrete pictures that the model knows: 8-bit ones, unless its family was told other levels.
     ///
     /// # Errors
     /// If the pictures are not of the model's shape, or the watcher stops it.

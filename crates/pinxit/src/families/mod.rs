@@ -6,6 +6,7 @@
 pub mod ddpm;
 pub mod edm;
 pub mod flow;
+pub mod vae;
 
 use burn::tensor::Device;
 
@@ -47,7 +48,7 @@ pub type OpenModel = fn(&Recipe, &DataFacts, &Snapshot, &Device) -> Result<Box<d
 pub static DEFAULT: &Family = &flow::FAMILY;
 
 /// Every family.
-pub static FAMILIES: &[&Family] = &[&flow::FAMILY, &edm::FAMILY, &ddpm::FAMILY];
+pub static FAMILIES: &[&Family] = &[&flow::FAMILY, &edm::FAMILY, &ddpm::FAMILY, &vae::FAMILY];
 
 /// The family called `name`.
 ///

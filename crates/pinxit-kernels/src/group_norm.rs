@@ -5,20 +5,11 @@
 //! through the passes over it. The backward pass computes the statistics and the activation again instead of
 //! storing them.
 
+use crate::activation::{Activation, for_kind};
 use crate::glue::{self, Array, Operation};
 use crate::simd::vectorised;
-use crate::{reduce, silu, threads};
-use burn::tensor::{Tensor, activation};
-
-/// What follows a normalisation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Activation {
-    /// Nothing.
-    #[default]
-    None,
-    /// `x sigmoid(x)`.
-    Silu,
-}
+use crate::{reduce, threads};
+use burn::tensor::Tensor;
 
 /// `activation((x - mean) / sqrt(variance + eps) * gamma + beta)`.
 ///
@@ -63,11 +54,7 @@ fn composite(
     let centred = x.clone() - x.mean_dim(2);
     let variance = centred.clone().square().mean_dim(2);
     let normal = (centred / (variance + eps).sqrt()).reshape([b, c, h, w]);
-    let y = normal * gamma.reshape([1, c, 1, 1]) + beta.reshape([1, c, 1, 1]);
-    match activation {
-        Activation::None => y,
-        Activation::Silu => activation::silu(y),
-    }
+    activation.composite(normal * gamma.reshape([1, c, 1, 1]) + beta.reshape([1, c, 1, 1]))
 }
 
 #[derive(Clone, Debug)]
@@ -185,14 +172,12 @@ vectorised! {
     fn forward_group(p: &Problem, index: usize, y: &mut [f32]) {
         let (x, first) = p.group(index);
         let statistics = p.statistics(x);
+        let activation = p.activation;
         let channels = x.chunks_exact(p.area).zip(y.chunks_exact_mut(p.area));
         for (c, (x, y)) in channels.enumerate() {
             let (slope, intercept) = p.line(statistics, first + c);
             let pairs = y.iter_mut().zip(x);
-            match p.activation {
-                Activation::None => pairs.for_each(|(y, &x)| *y = slope * x + intercept),
-                Activation::Silu => pairs.for_each(|(y, &x)| *y = silu::value(slope * x + intercept)),
-            }
+            for_kind!(activation => pairs.for_each(|(y, &x)| *y = activation.value(slope * x + intercept)));
         }
     }
 
@@ -202,17 +187,16 @@ vectorised! {
     fn backward_group(p: &Problem, index: usize, dy: &[f32], dx: &mut [f32], sums: &mut [f32]) {
         let (x, first) = p.group(index);
         let statistics @ Statistics { mean, scale } = p.statistics(x);
+        let activation = p.activation;
         let mut means = [0.0_f64; 2];
         for (c, sums) in sums.chunks_exact_mut(2).enumerate() {
             let channel = c * p.area..(c + 1) * p.area;
             let (x, dy, dx) = (&x[channel.clone()], &dy[channel.clone()], &mut dx[channel]);
             let (slope, intercept) = p.line(statistics, first + c);
-            match p.activation {
-                Activation::None => dx.copy_from_slice(dy),
-                Activation::Silu => dx.iter_mut().zip(x).zip(dy).for_each(|((dn, &x), &dy)| {
-                    *dn = dy * silu::derivative(slope * x + intercept);
-                }),
-            }
+            let all = dx.iter_mut().zip(x).zip(dy);
+            for_kind!(activation => all.for_each(|((dn, &x), &dy)| {
+                *dn = dy * activation.derivative(slope * x + intercept);
+            }));
             let with_x = reduce::fold([&*dx, x], |[dn, x]| dn * (x - mean));
             let found = [with_x * f64::from(scale), reduce::fold([&*dx], |[dn]| dn)];
             for n in 0..2 {
@@ -232,8 +216,8 @@ vectorised! {
 /// The plain twin: the definition in f64, with the gradients as the chain rule gives them.
 #[cfg(test)]
 mod twin {
-    use super::{Activation, Problem};
-    use crate::silu::twin as silu;
+    use super::Problem;
+    use crate::activation::twin as activation;
 
     /// The normalised x and 1 / sqrt(variance + eps) of each element's group.
     fn normalise(p: &Problem) -> (Vec<f64>, Vec<f64>) {
@@ -261,18 +245,12 @@ mod twin {
 
     pub(super) fn forward(p: &Problem) -> Vec<f64> {
         let n = before_activation(p, &normalise(p).0).into_iter();
-        match p.activation {
-            Activation::None => n.collect(),
-            Activation::Silu => n.map(silu::value).collect(),
-        }
+        n.map(|n| activation::value(p.activation, n)).collect()
     }
 
     pub(super) fn backward(p: &Problem, dy: &[f32]) -> [Vec<f64>; 3] {
         let (normal, scales) = normalise(p);
-        let slope = |n: &f64| match p.activation {
-            Activation::None => 1.0,
-            Activation::Silu => silu::derivative(*n),
-        };
+        let slope = |n: &f64| activation::derivative(p.activation, *n);
         let dn: Vec<f64> =
             before_activation(p, &normal).iter().zip(dy).map(|(n, &dy)| f64::from(dy) * slope(n)).collect();
         let mut parameters = [vec![0.0; p.gamma.len()], vec![0.0; p.gamma.len()]];
@@ -297,14 +275,15 @@ mod twin {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::activation::ALL;
     use crate::testing::{assert_close, numbers};
 
     #[test]
     fn equals_the_definition_forward_and_backward() {
         for (images, groups, channels, area) in
-            [(1, 1, 1, 5), (3, 2, 3, 35), (2, 4, 1, 16), (5, 8, 4, 64), (2, 2, 5, 900)]
+            [(1, 1, 1, 9), (3, 2, 3, 35), (2, 4, 1, 16), (5, 8, 4, 64), (2, 2, 5, 900)]
         {
-            for activation in [Activation::None, Activation::Silu] {
+            for activation in ALL {
                 let width = groups * channels;
                 let x: Vec<f32> = numbers(images * width * area, 1).iter().map(|x| 3.0 * x + 1.0).collect();
                 let (gamma, beta, dy) = (numbers(width, 2), numbers(width, 3), numbers(x.len(), 4));

@@ -14,6 +14,7 @@ mod optim;
 mod recipes;
 mod samplers;
 mod schedules;
+mod torch_layers;
 mod unet;
 mod vae;
 mod vlb;

@@ -16,7 +16,7 @@ use crate::likelihood::levels::Levels;
 use crate::likelihood::pixel::{Kind, PixelDistribution};
 use crate::likelihood::{self, bits_per_dim};
 use crate::model::{Generate, Learner, Likelihood, Losses, Model, Request, Step, check_classes, check_shape};
-use crate::nn::{Budget, Conv2d, Cost, Ema, Embedding, Init, Linear, Tally, ops};
+use crate::nn::{Activation, Budget, Conv2d, Cost, Ema, Embedding, Init, Linear, Tally, ops};
 use crate::recipe::Recipe;
 use crate::rng::{self, Purpose, Rng};
 use crate::watch::Watch;
@@ -188,6 +188,10 @@ impl Vae {
     }
 }
 
+fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    ops::activate(x, Activation::Silu)
+}
+
 /// Linear layers from `widths[0]` features to the last of `widths`.
 fn linears(widths: &[usize], init: &mut Init) -> Vec<Linear> {
     widths.windows(2).map(|pair| Linear::new(pair[0], pair[1], init)).collect()
@@ -222,14 +226,14 @@ impl Encoder {
                     x = x + class.reshape([batch, channels, 1, 1]);
                 }
                 for conv in &self.down {
-                    x = conv.forward(ops::silu(x)); // [B, Ci, H/2^i, W/2^i]
+                    x = conv.forward(silu(x)); // [B, Ci, H/2^i, W/2^i]
                 }
-                ops::silu(x).flatten::<2>(1, 3)
+                silu(x).flatten::<2>(1, 3)
             }
             None => x.flatten::<2>(1, 3),
         };
         for (number, linear) in self.linear.iter().enumerate() {
-            x = linear.forward(if number == 0 { x } else { ops::silu(x) });
+            x = linear.forward(if number == 0 { x } else { silu(x) });
             if let Some(class) = class.take() {
                 x = x + class;
             }
@@ -269,7 +273,7 @@ impl Decoder {
         let batch = z.dims()[0];
         let mut x = z;
         for (number, linear) in self.linear.iter().enumerate() {
-            x = linear.forward(if number == 0 { x } else { ops::silu(x) });
+            x = linear.forward(if number == 0 { x } else { silu(x) });
             if let Some(embedding) = self.class_embedding.as_ref().filter(|_| number == 0) {
                 x = x + embedding.forward(classes);
             }
@@ -278,13 +282,13 @@ impl Decoder {
         let mut x = x.reshape([batch, channels, height, width]);
         for (pair, &[_, height, width]) in self.up.chunks(2).zip(&self.sizes[1..]) {
             // Doubled, and cut where the halving had rounded up.
-            x = ops::upsample_nearest2(ops::silu(x)).narrow(2, 0, height).narrow(3, 0, width);
+            x = ops::upsample_nearest2(silu(x)).narrow(2, 0, height).narrow(3, 0, width);
             for (number, conv) in pair.iter().enumerate() {
-                x = conv.forward(if number == 0 { x } else { ops::silu(x) });
+                x = conv.forward(if number == 0 { x } else { silu(x) });
             }
         }
         match &self.conv_out {
-            Some(conv_out) => conv_out.forward(ops::silu(x)), // [B, P, H, W]
+            Some(conv_out) => conv_out.forward(silu(x)), // [B, P, H, W]
             None => x,
         }
     }

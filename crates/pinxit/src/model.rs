@@ -84,6 +84,11 @@ pub trait Model: Send + Sync {
         None
     }
 
+    /// The first rows of images to whole ones.
+    fn complete(&self) -> Option<&dyn Complete> {
+        None
+    }
+
     /// Images to nats.
     fn likelihood(&self) -> Option<&dyn Likelihood> {
         None
@@ -102,20 +107,28 @@ pub struct Request {
     pub options: toml::Table,
 }
 
-/// Refuses class indices that don't fit the number of pictures, or that a model of `known` classes
-/// doesn't know.
-pub(crate) fn check_classes(known: usize, classes: &[u32], pictures: usize) -> Result<()> {
-    let expected = if known == 0 { 0 } else { pictures };
+/// Refuses class indices that don't fit the number of pictures, or that are none of a model's classes
+/// nor, where it has learned that, "no class".
+pub(crate) fn check_classes(
+    names: &[String],
+    knows_no_class: bool,
+    classes: &[u32],
+    pictures: usize,
+) -> Result<()> {
+    let expected = if names.is_empty() { 0 } else { pictures };
     if classes.len() != expected {
         return Err(Error::config(format!(
-            "{pictures} pictures of a model that knows {known} classes need {expected} class indices, not {}",
+            "{pictures} pictures of a model with {} classes need {expected} class indices, not {}",
+            names.len(),
             classes.len()
         )));
     }
+    let known = names.len() + usize::from(knows_no_class);
     match classes.iter().find(|&&class| class as usize >= known) {
-        Some(class) => {
-            Err(Error::config(format!("class {class} is unknown; the model knows {known}, counted from 0")))
-        }
+        Some(class) => Err(Error::config(format!(
+            "class {class} is unknown; the model has {} classes, counted from 0",
+            names.len()
+        ))),
         None => Ok(()),
     }
 }
@@ -148,6 +161,41 @@ pub trait Translate {
     /// If the pictures are not of the model's shape.
     fn translate(&self, images: Tensor<4>, options: &toml::Table, watch: &mut dyn Watch)
     -> Result<Tensor<4>>;
+}
+
+/// The first rows of pictures.
+#[derive(Debug, Clone)]
+pub struct Given {
+    /// `[B, C, H, W]` in `[-1, 1]`; what stands below the given rows doesn't count.
+    pub images: Tensor<4>,
+    /// How many rows are given, from the top.
+    pub rows: usize,
+}
+
+impl Given {
+    /// Refuses another number of pictures than `count`, or more rows than a picture has.
+    pub(crate) fn check(&self, count: usize) -> Result<()> {
+        let [pictures, _, height, _] = self.images.dims();
+        if pictures != count {
+            return Err(Error::config(format!("{count} pictures can't go on from {pictures} given ones")));
+        }
+        if self.rows > height {
+            let rows = self.rows;
+            return Err(Error::config(format!("{rows} rows are given of pictures that have {height}")));
+        }
+        Ok(())
+    }
+}
+
+/// Paints what is missing of pictures.
+pub trait Complete {
+    /// Images `[seeds, C, H, W]` in `[-1, 1]` that begin with the rows given (in the grey levels that
+    /// the model knows). Picture i depends on seed i, its given rows, its class and the options.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) if pictures, seeds and model don't fit together;
+    /// [`Error::Interrupted`](crate::Error::Interrupted) when the watcher stops it.
+    fn complete(&self, given: &Given, request: &Request, watch: &mut dyn Watch) -> Result<Tensor<4>>;
 }
 
 /// Says how probable pictures are.

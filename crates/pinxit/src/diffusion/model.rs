@@ -58,7 +58,7 @@ impl Model for DiffusionModel {
 impl Generate for DiffusionModel {
     fn generate(&self, request: &Request, watch: &mut dyn Watch) -> Result<Tensor<4>> {
         let plan = self.plan(&request.options)?;
-        check_classes(self.known_classes(), &request.classes, request.seeds.len())?;
+        check_classes(&self.classes, self.knows_no_class, &request.classes, request.seeds.len())?;
         let at_once = self.at_once();
         let steps = plan.sigmas.len() as u64 - 1;
         let total = steps * request.seeds.len().div_ceil(at_once) as u64;
@@ -81,11 +81,6 @@ impl DiffusionModel {
     /// How many pictures to work on at once.
     fn at_once(&self) -> usize {
         (PIXELS_AT_ONCE / (self.shape.height * self.shape.width).max(1)).clamp(1, 256)
-    }
-
-    /// How many class indices it has learned, "no class" among them.
-    fn known_classes(&self) -> usize {
-        self.classes.len() + usize::from(self.knows_no_class)
     }
 
     /// The plan of the recipe's settings with `options` over them.
@@ -136,7 +131,7 @@ impl Likelihood for DiffusionModel {
         };
         check_shape(&batch.images, self.shape)?;
         let labels = if self.classes.is_empty() { &[][..] } else { &batch.labels };
-        check_classes(self.known_classes(), labels, batch.len())?;
+        check_classes(&self.classes, self.knows_no_class, labels, batch.len())?;
         let parts = batch.split(batch.len().div_ceil(self.at_once()));
         let steps = levels.count() as u64;
         let total = steps * parts.len() as u64;

@@ -6,6 +6,8 @@
 pub mod ddpm;
 pub mod edm;
 pub mod flow;
+pub mod pixelcnn;
+pub mod pixelrnn;
 pub mod vae;
 
 use burn::tensor::Device;
@@ -48,7 +50,8 @@ pub type OpenModel = fn(&Recipe, &DataFacts, &Snapshot, &Device) -> Result<Box<d
 pub static DEFAULT: &Family = &flow::FAMILY;
 
 /// Every family.
-pub static FAMILIES: &[&Family] = &[&flow::FAMILY, &edm::FAMILY, &ddpm::FAMILY, &vae::FAMILY];
+pub static FAMILIES: &[&Family] =
+    &[&flow::FAMILY, &edm::FAMILY, &ddpm::FAMILY, &vae::FAMILY, &pixelcnn::FAMILY, &pixelrnn::FAMILY];
 
 /// The family called `name`.
 ///

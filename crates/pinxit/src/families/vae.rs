@@ -421,7 +421,7 @@ impl Generate for VaeModel {
         let mut table = self.sample.clone();
         table.extend(request.options.clone());
         let knobs = sample_knobs(&table)?;
-        check_classes(self.classes.len(), &request.classes, request.seeds.len())?;
+        check_classes(&self.classes, false, &request.classes, request.seeds.len())?;
         let mut pictures =
             vec![Tensor::zeros([0, self.shape.channels, self.shape.height, self.shape.width], &self.device)];
         for (number, seeds) in request.seeds.chunks(AT_ONCE).enumerate() {
@@ -449,7 +449,7 @@ impl Likelihood for VaeModel {
     fn nats(&self, batch: &Batch, seed: u64, watch: &mut dyn Watch) -> Result<Vec<f64>> {
         check_shape(&batch.images, self.shape)?;
         let labels = if self.classes.is_empty() { &[][..] } else { &batch.labels };
-        check_classes(self.classes.len(), labels, batch.len())?;
+        check_classes(&self.classes, false, labels, batch.len())?;
         let mut nats = Vec::with_capacity(batch.len());
         let parts = batch.split(batch.len().div_ceil(AT_ONCE));
         for (number, part) in parts.iter().enumerate() {

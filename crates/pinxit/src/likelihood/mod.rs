@@ -2,8 +2,10 @@
 //!
 //! A model of this kind gives every pixel a distribution ([`pixel`]) over the grey levels that pictures
 //! have ([`levels`]): a Bernoulli, a Gaussian ([`gaussian`]), a softmax ([`categorical`]) or a mixture of
-//! logistics ([`logistic`]). A latent variable model has only a bound of what it gives ([`bound`]).
+//! logistics ([`logistic`]). A latent variable model has only a bound of what it gives ([`bound`]); an
+//! [`autoregressive`] one tells it exactly.
 
+pub mod autoregressive;
 pub mod bound;
 pub mod categorical;
 pub mod gaussian;

@@ -6,6 +6,7 @@
 
 mod batch_norm;
 mod buffer;
+mod causal_conv;
 mod conv;
 mod conv_transpose;
 mod cost;
@@ -20,6 +21,7 @@ pub mod ops;
 mod optim;
 pub mod params;
 mod spectral;
+pub mod stepwise;
 mod time;
 mod unet;
 mod unet_blocks;
@@ -27,6 +29,7 @@ mod unet_config;
 
 pub use batch_norm::BatchNorm;
 pub use buffer::Buffer;
+pub use causal_conv::CausalConv2d;
 pub use conv::Conv2d;
 pub use conv_transpose::ConvTranspose2d;
 pub use cost::{Budget, Cost, Tally};

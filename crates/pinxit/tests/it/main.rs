@@ -1,6 +1,7 @@
 //! The integration tests, in one binary because linking Burn is slow.
 #![allow(clippy::panic, clippy::unwrap_used)]
 
+mod autoregressive;
 mod builtin;
 mod contract;
 mod convergence;

@@ -15,6 +15,7 @@ pub mod families;
 pub mod files;
 pub mod image_io;
 pub mod knobs;
+pub mod latents;
 pub mod learner;
 pub mod likelihood;
 pub mod machine;

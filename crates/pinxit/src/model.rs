@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::checkpoint::Snapshot;
+use crate::checkpoint::{Array, Snapshot};
 use crate::data::{Batch, ImageShape};
 use crate::error::{Error, Result};
 use crate::watch::Watch;
@@ -89,6 +89,11 @@ pub trait Model: Send + Sync {
         None
     }
 
+    /// Images to latents and back.
+    fn latents(&self) -> Option<&dyn Latents> {
+        None
+    }
+
     /// Images to nats.
     fn likelihood(&self) -> Option<&dyn Likelihood> {
         None
@@ -141,6 +146,18 @@ pub(crate) fn check_shape(images: &Tensor<4>, shape: ImageShape) -> Result<()> {
         return Ok(());
     }
     Err(Error::config(format!("the model knows pictures of {shape:?}, not {found:?}")))
+}
+
+/// Refuses latents of another shape than `shape` each.
+pub(crate) fn check_latents(latents: &Array, shape: &[usize]) -> Result<()> {
+    if latents.shape.split_first().is_some_and(|(_, each)| each == shape) {
+        return Ok(());
+    }
+    Err(Error::config(format!(
+        "the model decodes latents of shape [N, {}], not {:?}",
+        shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        latents.shape
+    )))
 }
 
 /// Makes pictures from seeds.
@@ -196,6 +213,25 @@ pub trait Complete {
     /// [`Error::Config`](crate::Error::Config) if pictures, seeds and model don't fit together;
     /// [`Error::Interrupted`](crate::Error::Interrupted) when the watcher stops it.
     fn complete(&self, given: &Given, request: &Request, watch: &mut dyn Watch) -> Result<Tensor<4>>;
+}
+
+/// Turns pictures into latents, and latents into pictures.
+pub trait Latents {
+    /// Shape of a picture's latents.
+    fn shape(&self) -> Vec<usize>;
+
+    /// The latents `[B, ...]` of a batch; of a distribution its mean.
+    ///
+    /// # Errors
+    /// If the pictures or their classes don't fit the model.
+    fn encode(&self, batch: &Batch) -> Result<Array>;
+
+    /// The pictures `[B, C, H, W]` in `[-1, 1]` of latents `[B, ...]`, each of the class given if the model
+    /// has classes.
+    ///
+    /// # Errors
+    /// If latents or classes don't fit the model.
+    fn decode(&self, latents: &Array, classes: &[u32]) -> Result<Tensor<4>>;
 }
 
 /// Says how probable pictures are.

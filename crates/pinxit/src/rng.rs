@@ -39,6 +39,8 @@ pub enum Purpose {
     Estimate = 11,
     /// Grey levels made real numbers or black and white; step, index = place in the batch.
     Dequantise = 16,
+    /// Where codes begin again; step.
+    Codebook = 17,
 }
 
 /// A tensor `[B, ...]` of which picture i is filled from stream i.

@@ -1,11 +1,14 @@
 //! Seeds to pictures: from a run's folder to a stream of images.
 
-use burn::tensor::{Device, Tensor};
+use std::path::PathBuf;
+
+use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::data::{DataFacts, ImageShape};
 use crate::error::{Error, Result};
 use crate::families::{self, Family};
-use crate::model::{Generate, Model, Request};
+use crate::image_io;
+use crate::model::{Complete, Generate, Given, Model, Request};
 use crate::recipe::Recipe;
 use crate::rng::{Purpose, Rng};
 use crate::run::Run;
@@ -88,6 +91,15 @@ pub struct SampleOptions {
     pub knobs: toml::Table,
 }
 
+/// A picture to be completed.
+#[derive(Debug, Clone)]
+pub struct Completion {
+    /// The picture, brought to the model's shape as training pictures are.
+    pub file: PathBuf,
+    /// The first row that is painted anew, from 0.
+    pub from_row: usize,
+}
+
 /// What is going to be made: as-typed options against the recipe and the family's knobs.
 #[derive(Debug, Clone)]
 pub struct SamplePlan {
@@ -135,10 +147,40 @@ impl SamplePlan {
         &self,
         trained: &Trained,
         watch: &mut dyn Watch,
+        take: impl FnMut(usize, Tensor<3>) -> Result<()>,
+    ) -> Result<()> {
+        let generator = trained.generator()?;
+        self.paint_parts(watch, |request, watch| generator.generate(request, watch), take)
+    }
+
+    /// The same for pictures that begin as a given one does.
+    ///
+    /// # Errors
+    /// As [`paint`](Self::paint); [`Error::Unsupported`] if the family can't complete pictures; if the given
+    /// one can't be read.
+    pub fn complete(
+        &self,
+        trained: &Trained,
+        completion: &Completion,
+        watch: &mut dyn Watch,
+        take: impl FnMut(usize, Tensor<3>) -> Result<()>,
+    ) -> Result<()> {
+        let (ability, first) = (completer(trained)?, given(trained, completion)?);
+        let make = |request: &Request, watch: &mut dyn Watch| {
+            let images = first.images.clone().repeat_dim(0, request.seeds.len());
+            ability.complete(&Given { images, ..first }, request, watch)
+        };
+        self.paint_parts(watch, make, take)
+    }
+
+    /// Has `make` make the pictures, some at a time.
+    fn paint_parts(
+        &self,
+        watch: &mut dyn Watch,
+        make: impl Fn(&Request, &mut dyn Watch) -> Result<Tensor<4>>,
         mut take: impl FnMut(usize, Tensor<3>) -> Result<()>,
     ) -> Result<()> {
         let Request { seeds, classes, options } = &self.request;
-        let generator = trained.generator()?;
         for start in (0..seeds.len()).step_by(CHUNK) {
             let end = (start + CHUNK).min(seeds.len());
             let request = Request {
@@ -148,8 +190,7 @@ impl SamplePlan {
             };
             let mut part =
                 Part { watch, before: start as u64, len: (end - start) as u64, total: seeds.len() as u64 };
-            let images = generator.generate(&request, &mut part)?;
-            for (offset, image) in images.iter_dim(0).enumerate() {
+            for (offset, image) in make(&request, &mut part)?.iter_dim(0).enumerate() {
                 take(start + offset, image.squeeze_dim(0))?;
             }
         }
@@ -174,6 +215,28 @@ impl SamplePlan {
     }
 }
 
+/// The model's way to complete pictures.
+fn completer(trained: &Trained) -> Result<&dyn Complete> {
+    let name = trained.family.name;
+    trained
+        .model
+        .complete()
+        .ok_or_else(|| Error::Unsupported(format!("{name} paints pictures whole and can't complete one")))
+}
+
+/// Reads the picture to be completed.
+fn given(trained: &Trained, completion: &Completion) -> Result<Given> {
+    let shape @ ImageShape { channels, height, width } = trained.model.shape();
+    let rows = completion.from_row;
+    if rows > height {
+        return Err(Error::config(format!("--from-row {rows}: the model's pictures have {height} rows")));
+    }
+    let data = &trained.recipe.data;
+    let values = image_io::read_picture(&completion.file, shape, data.fit, data.background)?;
+    let data = TensorData::new(values, [1, channels, height, width]);
+    Ok(Given { images: Tensor::from_data(data, &Device::flex()), rows })
+}
+
 /// The seeds of the pictures, one after the other.
 fn seeds(options: &SampleOptions) -> Result<Vec<u64>> {
     let SampleOptions { count, seed, .. } = *options;
@@ -192,7 +255,7 @@ fn drawn_class(seed: u64, classes: usize) -> Option<u32> {
 }
 
 /// The index of the class with this name, or with this number.
-fn find_class(class: &str, names: &[String]) -> Result<u32> {
+pub(crate) fn find_class(class: &str, names: &[String]) -> Result<u32> {
     let by_name = names.iter().position(|name| name == class);
     let by_number = class.parse().ok().filter(|&number: &usize| number < names.len());
     by_name.or(by_number).map(|index| index as u32).ok_or_else(|| {

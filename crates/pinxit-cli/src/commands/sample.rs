@@ -6,7 +6,7 @@ use std::time::Instant;
 use pinxit::Error;
 use pinxit::image_io::{self, Overwrite, Picture, save_png};
 use pinxit::model::Request;
-use pinxit::sample::{SampleOptions, SamplePlan, Trained};
+use pinxit::sample::{Completion, SampleOptions, SamplePlan, Trained};
 use serde::Serialize;
 
 use crate::failure::{Failure, Outcome};
@@ -63,7 +63,9 @@ pub(crate) fn run(options: &Sample) -> Outcome {
         settings::prepare_sheet("--grid", path)?;
     }
     let begin = Instant::now();
-    paint(&trained, &plan, &report, options.working.quiet)?;
+    let completion = options.complete.clone().zip(options.from_row);
+    let completion = completion.map(|(file, row)| Completion { file, from_row: row as usize });
+    paint(&trained, &plan, completion.as_ref(), &report, options.working.quiet)?;
     report.seconds = begin.elapsed().as_secs_f64();
     answer(options.reporting.json, &report, |report| show(report, options.out.as_deref()))
 }
@@ -107,11 +109,17 @@ fn refuse_existing(report: &SampleReport) -> Outcome {
 }
 
 /// Paints and saves picture by picture, so that a stop keeps what is done.
-fn paint(trained: &Trained, plan: &SamplePlan, report: &SampleReport, quiet: bool) -> Outcome {
+fn paint(
+    trained: &Trained,
+    plan: &SamplePlan,
+    completion: Option<&Completion>,
+    report: &SampleReport,
+    quiet: bool,
+) -> Outcome {
     let mut progress = Progress::new(quiet);
     let mut sheet: Vec<Picture> = Vec::new();
     let mut saved = 0;
-    let painted = plan.paint(trained, &mut progress, |i, image| {
+    let take = |i: usize, image| {
         let entry = &report.pictures[i];
         for picture in image_io::pictures(image.unsqueeze())? {
             if let Some(file) = &entry.file {
@@ -123,7 +131,11 @@ fn paint(trained: &Trained, plan: &SamplePlan, report: &SampleReport, quiet: boo
             }
         }
         Ok(())
-    });
+    };
+    let painted = match completion {
+        None => plan.paint(trained, &mut progress, take),
+        Some(completion) => plan.complete(trained, completion, &mut progress, take),
+    };
     if let (Ok(()) | Err(Error::Interrupted), Some(path)) = (&painted, &report.grid)
         && !sheet.is_empty()
     {

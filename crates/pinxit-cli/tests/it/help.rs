@@ -1,7 +1,18 @@
 use crate::program::Place;
 
-const COMMANDS: [&str; 9] =
-    ["demo", "train", "sample", "data", "runs", "families", "recipes", "doctor", "completions"];
+const COMMANDS: [&str; 11] = [
+    "demo",
+    "train",
+    "sample",
+    "encode",
+    "decode",
+    "data",
+    "runs",
+    "families",
+    "recipes",
+    "doctor",
+    "completions",
+];
 
 #[test]
 fn every_command_has_help_with_examples() {

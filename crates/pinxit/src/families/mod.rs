@@ -9,6 +9,7 @@ pub mod flow;
 pub mod pixelcnn;
 pub mod pixelrnn;
 pub mod vae;
+pub mod vqvae;
 
 use burn::tensor::Device;
 
@@ -50,8 +51,15 @@ pub type OpenModel = fn(&Recipe, &DataFacts, &Snapshot, &Device) -> Result<Box<d
 pub static DEFAULT: &Family = &flow::FAMILY;
 
 /// Every family.
-pub static FAMILIES: &[&Family] =
-    &[&flow::FAMILY, &edm::FAMILY, &ddpm::FAMILY, &vae::FAMILY, &pixelcnn::FAMILY, &pixelrnn::FAMILY];
+pub static FAMILIES: &[&Family] = &[
+    &flow::FAMILY,
+    &edm::FAMILY,
+    &ddpm::FAMILY,
+    &vae::FAMILY,
+    &vqvae::FAMILY,
+    &pixelcnn::FAMILY,
+    &pixelrnn::FAMILY,
+];
 
 /// The family called `name`.
 ///

@@ -2,11 +2,11 @@
 //! distribution of pictures, and both learn from a bound of how probable the pictures are.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::Family;
-use crate::checkpoint::Snapshot;
+use crate::checkpoint::{Array, Snapshot};
 use crate::data::{Batch, DataFacts, ImageShape};
 use crate::error::{Error, Result};
 use crate::knobs;
@@ -15,7 +15,10 @@ use crate::likelihood::bound::{Posterior, free_bits, importance_weighted};
 use crate::likelihood::levels::Levels;
 use crate::likelihood::pixel::{Kind, PixelDistribution};
 use crate::likelihood::{self, bits_per_dim};
-use crate::model::{Generate, Learner, Likelihood, Losses, Model, Request, Step, check_classes, check_shape};
+use crate::model::{
+    Generate, Latents, Learner, Likelihood, Losses, Model, Request, Step, check_classes, check_latents,
+    check_shape,
+};
 use crate::nn::{Activation, Budget, Conv2d, Cost, Ema, Embedding, Init, Linear, Tally, ops};
 use crate::recipe::Recipe;
 use crate::rng::{self, Purpose, Rng};
@@ -411,6 +414,10 @@ impl Model for VaeModel {
         Some(self)
     }
 
+    fn latents(&self) -> Option<&dyn Latents> {
+        Some(self)
+    }
+
     fn likelihood(&self) -> Option<&dyn Likelihood> {
         Some(self)
     }
@@ -441,6 +448,30 @@ impl Generate for VaeModel {
             watch.progress("painting", (start + seeds.len()) as u64, request.seeds.len() as u64);
         }
         Ok(Tensor::cat(pictures, 0))
+    }
+}
+
+impl Latents for VaeModel {
+    fn shape(&self) -> Vec<usize> {
+        vec![self.latents]
+    }
+
+    fn encode(&self, batch: &Batch) -> Result<Array> {
+        check_shape(&batch.images, self.shape)?;
+        let labels = if self.classes.is_empty() { &[][..] } else { &batch.labels };
+        check_classes(&self.classes, false, labels, batch.len())?;
+        let streams = batch.ids.iter().map(|&id| Rng::new(0, Purpose::Dequantise, 0, id));
+        let x = self.pixels.observed(batch.images.clone(), streams);
+        let mean = self.network.model().encode(x, labels).mean;
+        Ok(Array { shape: mean.dims().to_vec(), values: likelihood::values(mean)? })
+    }
+
+    fn decode(&self, latents: &Array, classes: &[u32]) -> Result<Tensor<4>> {
+        check_latents(latents, &Latents::shape(self))?;
+        check_classes(&self.classes, false, classes, latents.shape[0])?;
+        let data = TensorData::new(latents.values.clone(), latents.shape.clone());
+        let z = Tensor::<2>::from_data(data, &self.device);
+        Ok(self.pixels.mean(self.network.model().decode(z, classes)))
     }
 }
 

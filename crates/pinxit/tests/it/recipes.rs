@@ -30,6 +30,12 @@ fn every_recipe_resolves_and_takes_a_step() {
         let mut recipe = recipe::load(shipped.name).unwrap();
         assert!(!recipe.about.is_empty(), "{}", shipped.name);
         recipe.data.count = 20;
+        if !recipe.data.source.starts_with("builtin:") {
+            // Pictures that have to be fetched: others of their size, in their place.
+            let stand_in = if recipe.data.channels == Some(1) { "builtin:glyphs" } else { "builtin:sprites" };
+            assert!(recipe.data.size.is_some(), "{}", shipped.name);
+            recipe.data.source = stand_in.into();
+        }
         let dataset = data::open(&recipe.data, cache.path(), &mut Unwatched).unwrap().dataset;
         let facts =
             DataFacts { shape: dataset.shape(), classes: dataset.classes().to_vec(), count: dataset.len() };

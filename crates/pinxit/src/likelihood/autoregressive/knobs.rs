@@ -1,6 +1,6 @@
 //! The knobs that every autoregressive family shares.
 
-use crate::data::{DataFacts, ImageShape};
+use crate::data::DataFacts;
 use crate::error::{Error, Result};
 use crate::knobs;
 use crate::likelihood::levels::Levels;
@@ -9,7 +9,7 @@ use crate::nn::Budget;
 crate::knobs! {
     /// The part of an autoregressive family's `[model]` table that all of them share.
     pub struct AutoregressiveKnobs {
-        /// Features of a pixel, up to 4096, a multiple of twice the channels.
+        /// Features of a pixel, up to 4096; a multiple of twice the channels where channels are told apart.
         pub width: Option<usize> = None,
         /// Layers after the first, 1 to 100.
         pub layers: Option<usize> = None,
@@ -59,20 +59,20 @@ impl AutoregressiveKnobs {
                 }
             }
         }
-        self.check(facts.shape)
+        Ok(())
     }
 
-    /// Refuses what can't work.
+    /// Refuses what can't work for a network in which `colours` channels know each other.
     ///
     /// # Errors
     /// [`Error::Config`] that names the knob.
-    pub fn check(&self, shape: ImageShape) -> Result<()> {
+    pub fn check(&self, colours: usize) -> Result<()> {
         let refuse = |key: &str, value: String, range: &str| {
             Err(Error::config(format!("model.{key} is {value}; it must be {range}")))
         };
         let (width, layers) = (self.width.unwrap_or(0), self.layers.unwrap_or(0));
-        if width == 0 || width > 4096 || !width.is_multiple_of(2 * shape.channels) {
-            let range = format!("a multiple of {} up to 4096", 2 * shape.channels);
+        if width == 0 || width > 4096 || !width.is_multiple_of(2 * colours) {
+            let range = format!("a multiple of {} up to 4096", 2 * colours);
             return refuse("width", width.to_string(), &range);
         }
         if !(1..=100).contains(&layers) {

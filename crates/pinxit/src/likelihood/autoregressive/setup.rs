@@ -75,11 +75,12 @@ struct Setup<K> {
 
 impl<K: Kind> Setup<K> {
     fn new(shared: &AutoregressiveKnobs, kind: K, facts: &DataFacts) -> Result<Self> {
-        shared.check(facts.shape)?;
         let (pixel_kind, mixtures) = kind.pixels();
         let channels = facts.shape.channels;
         let levels = Levels::new(shared.levels)?;
         let pixels = PixelDistribution { kind: pixel_kind, levels, mixtures, channels };
+        let colours = pixels.draws().len();
+        shared.check(colours)?;
         let config = NetworkConfig {
             input: channels,
             size: [facts.shape.height, facts.shape.width],
@@ -87,7 +88,7 @@ impl<K: Kind> Setup<K> {
             width: shared.width.unwrap_or(0),
             layers: shared.layers.unwrap_or(0),
             dropout: shared.dropout,
-            colours: pixels.draws().len(),
+            colours,
             output: pixels.parameters(),
         };
         kind.check(&config)?;

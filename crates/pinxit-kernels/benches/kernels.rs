@@ -6,9 +6,10 @@
 #![allow(missing_docs)]
 
 use burn::tensor::{Device, Tensor, activation, module, ops::ConvOptions};
+use pinxit_kernels::passes::Convolution;
 use pinxit_kernels::{
-    Activation, AdamStep, activate, adam, attention, conv2d, group_norm, lerp, linear, sum_of_squares,
-    threads, upsample_nearest2,
+    Activation, AdamStep, activate, adam, attention, conv2d, group_norm, lerp, linear, set_exact,
+    sum_of_squares, threads, upsample_nearest2,
 };
 use std::hint::black_box;
 use std::time::Instant;
@@ -21,6 +22,7 @@ fn main() {
     println!("{:44} {:>9} {:>9} {:>7} {:>9}", "", "ours ms", "burn ms", "ratio", "ours");
     let bench = Bench { only };
     convolutions(&bench);
+    convolution_passes(&bench);
     normalisations(&bench);
     others(&bench);
     optimizers(&bench);
@@ -125,6 +127,47 @@ fn convolutions(bench: &Bench) {
         let both = (|| grad(ours(x.clone(), wg.clone())), || grad(burn(x.clone(), wg.clone())));
         bench.compare(&format!("{name} fwd+bwd-w"), twice(amount()), both.0, both.1);
     }
+}
+
+/// The passes of a convolution alone, by Winograd's algorithm (the first column) and directly (the second).
+/// GFLOP/s are those of the direct way for both.
+fn convolution_passes(bench: &Bench) {
+    let shapes = [
+        ([16, 64, 32, 32], [64, 64, 3, 3], 1),
+        ([16, 128, 16, 16], [128, 128, 3, 3], 1),
+        ([16, 256, 16, 16], [128, 256, 3, 3], 1),
+        ([16, 128, 8, 8], [128, 128, 3, 3], 1),
+        ([1, 64, 32, 32], [64, 64, 3, 3], 1),
+        ([1, 128, 16, 16], [128, 128, 3, 3], 1),
+        ([1, 128, 8, 8], [128, 128, 3, 3], 1),
+        ([64, 64, 32, 32], [128, 64, 4, 4], 2),
+        // Transposed [64, 256, 8, 8] -> 128: its forward pass is the backward pass here.
+        ([64, 128, 16, 16], [256, 128, 4, 4], 2),
+        ([64, 256, 8, 8], [512, 256, 4, 4], 2),
+        ([64, 32, 32, 32], [64, 32, 4, 4], 2),
+    ];
+    for (x_dims, w_dims, stride) in shapes {
+        let convolution = Convolution::new(x_dims, w_dims, stride, 1);
+        let y_dims = convolution.output_dims();
+        let [x, weight, dy] = [x_dims, w_dims, y_dims]
+            .map(|dims| random(dims, &Device::flex()).into_data().try_to_vec::<f32>());
+        let (Ok(x), Ok(weight), Ok(dy)) = (x, weight, dy) else { unreachable!("the numbers are f32") };
+        let flop = 2 * y_dims.iter().product::<usize>() * w_dims[1..].iter().product::<usize>();
+        let name = format!("passes{0}x{0}/{stride} {x_dims:?}->{1}", w_dims[2], w_dims[0]);
+        let in_turn = |pass: &str, run: &dyn Fn() -> Vec<f32>| {
+            let way = |exact: bool| {
+                move || {
+                    set_exact(exact);
+                    run()
+                }
+            };
+            bench.compare(&format!("{name} {pass}"), Amount::Flop(flop), way(false), way(true));
+        };
+        in_turn("fwd", &|| convolution.forward(&x, &weight));
+        in_turn("bwd-x", &|| convolution.backward_x(&weight, &dy));
+        in_turn("bwd-w", &|| convolution.backward_weight(&x, &dy));
+    }
+    set_exact(false);
 }
 
 fn twice(amount: Amount) -> Amount {

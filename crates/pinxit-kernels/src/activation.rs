@@ -3,7 +3,8 @@
 //! Each kind is written once, as [`Activation::value`] and [`Activation::derivative`]. A loop over elements
 //! stands inside [`for_kind`], which compiles it once per kind, so that no element asks which kind it is.
 
-use crate::exp::{normal, sigmoid, tanh};
+use crate::buffer::unwritten;
+use crate::exp::{normal, sigmoid, silu, tanh};
 use crate::glue::{self, Array, Operation};
 use crate::simd::vectorised;
 use crate::threads;
@@ -51,7 +52,7 @@ impl Activation {
                     x
                 }
             }
-            Self::Silu => x * sigmoid(x),
+            Self::Silu => silu(x),
             Self::Gelu => x * normal(x).0,
             Self::Tanh => tanh(x),
             Self::Sigmoid => sigmoid(x),
@@ -110,8 +111,11 @@ impl Activation {
     }
 }
 
-/// Compiles an expression once for every kind of the [`Activation`] in the variable named, which in each copy is
-/// known to be of that kind.
+/// Compiles a loop once for every kind of the [`Activation`] in the variable named, which in each copy is known to
+/// be of that kind.
+///
+/// It must be a `for` loop: the compiler leaves a closure of this size a function of its own, without the wide
+/// instructions of the function around it.
 macro_rules! for_kind {
     ($activation:ident => $body:expr) => {
         match $activation {
@@ -158,13 +162,13 @@ impl<const D: usize> Operation for Activate<D> {
 }
 
 fn forward(activation: Activation, x: &[f32]) -> Vec<f32> {
-    let mut y = vec![0.0; x.len()];
+    let mut y = unwritten(x.len());
     threads::for_each_chunk([&mut y], |range, [y]| values(activation, &x[range], y));
     y
 }
 
 fn backward(activation: Activation, x: &[f32], dy: &[f32]) -> Vec<f32> {
-    let mut dx = vec![0.0; x.len()];
+    let mut dx = unwritten(x.len());
     threads::for_each_chunk([&mut dx], |range, [dx]| {
         derivatives(activation, &x[range.clone()], &dy[range], dx);
     });
@@ -173,13 +177,33 @@ fn backward(activation: Activation, x: &[f32], dy: &[f32]) -> Vec<f32> {
 
 vectorised! {
     fn values(activation: Activation, x: &[f32], y: &mut [f32]) {
-        for_kind!(activation => y.iter_mut().zip(x).for_each(|(y, &x)| *y = activation.value(x)));
+        along(activation, (1.0, 0.0), x, y);
     }
 
     fn derivatives(activation: Activation, x: &[f32], dy: &[f32], dx: &mut [f32]) {
-        let all = dx.iter_mut().zip(x).zip(dy);
-        for_kind!(activation => all.for_each(|((dx, &x), &dy)| *dx = dy * activation.derivative(x)));
+        along_derivative(activation, (1.0, 0.0), [x, dy], dx);
     }
+}
+
+/// `y = activation(slope x + intercept)`.
+#[inline(always)]
+pub(crate) fn along(activation: Activation, (slope, intercept): (f32, f32), x: &[f32], y: &mut [f32]) {
+    for_kind!(activation => for (y, &x) in y.iter_mut().zip(x) {
+        *y = activation.value(slope * x + intercept);
+    });
+}
+
+/// `dn = dy activation'(slope x + intercept)`.
+#[inline(always)]
+pub(crate) fn along_derivative(
+    activation: Activation,
+    (slope, intercept): (f32, f32),
+    [x, dy]: [&[f32]; 2],
+    dn: &mut [f32],
+) {
+    for_kind!(activation => for ((dn, &x), &dy) in dn.iter_mut().zip(x).zip(dy) {
+        *dn = dy * activation.derivative(slope * x + intercept);
+    });
 }
 
 /// The plain twins in f64.

@@ -6,7 +6,7 @@
 use crate::gemm::{Operand, Target, gemm, multiples};
 use crate::geometry::{Geometry, grid};
 use crate::glue::{self, Array, Operation};
-use crate::{reduce, threads};
+use crate::{reduce, threads, winograd};
 use burn::tensor::module::conv2d as burn_conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, TensorData};
@@ -153,6 +153,9 @@ fn fill_planes(y: &mut [f32], area: usize, bias: Option<&[f32]>) {
 
 /// `y[b, o, .] = sum over (c, i, j) of weight[o, c, i, j] x[b, c, .] + bias[o]`.
 pub(crate) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+    if let Some(y) = winograd::forward(g, x, weight, bias) {
+        return y;
+    }
     let mut y = vec![0.0; g.output_dims().iter().product()];
     fill_planes(&mut y, g.output_area(), bias);
     let x = pad_input(g, x);
@@ -168,6 +171,9 @@ pub(crate) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f3
 
 /// `dw[o, c, i, j] = sum over (b, y, x) of dy[b, o, y, x] x[b, c, ...]`, image after image.
 pub(crate) fn backward_weight(g: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
+    if let Some(dw) = winograd::backward_weight(g, x, dy) {
+        return dw;
+    }
     let x = pad_input(g, x);
     let (taps, pixels) = (g.taps(), g.pixels());
     let (channels, output_pixels) = (multiples(g.out_channels, g.output_area()), g.output_pixels());
@@ -205,6 +211,9 @@ pub(crate) fn backward_bias(dy: &Array) -> Vec<f32> {
 /// the convolution with the flipped kernel. `bias` is one of the input channels, which a transposed
 /// convolution adds.
 pub(crate) fn backward_x(g: &Geometry, weight: &[f32], dy: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+    if let Some(dx) = winograd::backward_x(g, weight, dy, bias) {
+        return dx;
+    }
     let mut dx = vec![0.0; g.images * g.in_channels * g.input_area()];
     fill_planes(&mut dx, g.input_area(), bias);
     let reach = g.kernel.map(|size| size.div_ceil(g.stride) - 1);

@@ -11,30 +11,54 @@
 mod activation;
 mod adam;
 mod attention;
+mod batch_norm;
+mod buffer;
 mod conv2d;
 mod conv_transpose2d;
+mod cross_entropy;
+mod elementwise;
 mod exp;
+mod gated;
 mod gemm;
 mod geometry;
 mod glue;
 mod group_norm;
+mod layer_norm;
 mod linear;
+mod lines;
+mod losses;
 mod map;
+mod norm;
+#[doc(hidden)]
+pub mod passes;
+pub mod peak;
 mod reduce;
+mod scale_shift;
 mod simd;
 #[cfg(test)]
 mod testing;
 pub mod threads;
 mod tile;
 mod upsample;
+mod winograd;
 
 pub use activation::{Activation, activate};
 pub use adam::{AdamStep, adam, lerp};
 pub use attention::attention;
+pub use batch_norm::{BatchNorm, batch_norm};
 pub use conv_transpose2d::conv_transpose2d;
 pub use conv2d::{conv2d, masked_conv2d};
-pub use group_norm::group_norm;
+pub use cross_entropy::cross_entropy;
+pub use elementwise::{add, concat_channels, mix_images, reparameterise, sum_pixels};
+pub use gated::gated;
+pub use group_norm::{group_norm, instance_norm, shifted_group_norm};
+pub use layer_norm::layer_norm;
 pub use linear::linear;
+pub use losses::{
+    Reduction, Target, bce_with_logits, gaussian_kl, l1_loss, mse_loss, sum_all, weighted_mse_loss,
+};
 pub use map::MappedFile;
 pub use reduce::sum_of_squares;
+pub use scale_shift::{scale_images, scale_shift};
 pub use upsample::upsample_nearest2;
+pub use winograd::{exact, set_exact};

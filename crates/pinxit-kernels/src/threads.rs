@@ -17,12 +17,26 @@ pub fn count() -> usize {
     rayon::current_num_threads()
 }
 
+/// Whether passes over so many elements pay for waking threads.
+pub(crate) fn pays(elements: usize) -> bool {
+    elements >= 2 * CHUNK
+}
+
 /// Calls `task(i)` for every `i` of `0..tasks`, on several threads when `worth` says that it pays.
 pub(crate) fn for_each(tasks: usize, worth: bool, task: impl Fn(usize) + Sync + Send) {
     if worth && tasks > 1 && count() > 1 {
         (0..tasks).into_par_iter().for_each(task);
     } else {
         (0..tasks).for_each(task);
+    }
+}
+
+/// What `task(i)` gives for every `i` of `0..tasks`, in this order.
+pub(crate) fn map<R: Send>(tasks: usize, worth: bool, task: impl Fn(usize) -> R + Sync + Send) -> Vec<R> {
+    if worth && tasks > 1 && count() > 1 {
+        (0..tasks).into_par_iter().map(task).collect()
+    } else {
+        (0..tasks).map(task).collect()
     }
 }
 
@@ -36,6 +50,11 @@ pub(crate) fn for_each_chunk<const N: usize>(
     for_each_block(outs, [CHUNK; N], len, |i, parts| task(i * CHUNK..i * CHUNK + parts[0].len(), parts));
 }
 
+/// Calls `task(range)` for consecutive parts of `0..len`.
+pub(crate) fn for_each_range(len: usize, task: impl Fn(Range<usize>) + Sync + Send) {
+    for_each(len.div_ceil(CHUNK), pays(len), |i| task(i * CHUNK..len.min((i + 1) * CHUNK)));
+}
+
 /// Calls `task(i, blocks)` with the block `i` of each slice, where a block of slice n has `sizes[n]` elements
 /// and only the last one fewer. `work` is the number of elements that all the tasks read or write.
 pub(crate) fn for_each_block<const N: usize>(
@@ -46,7 +65,7 @@ pub(crate) fn for_each_block<const N: usize>(
 ) {
     let outs = outs.map(Shared::new);
     let blocks = if outs[0].is_empty() { 0 } else { outs[0].len().div_ceil(sizes[0]) };
-    for_each(blocks, work >= 2 * CHUNK, |i| {
+    for_each(blocks, pays(work), |i| {
         let part = |n: usize| {
             let start = (i * sizes[n]).min(outs[n].len());
             // SAFETY: blocks with different numbers do not overlap, nor do different slices.
@@ -58,14 +77,8 @@ pub(crate) fn for_each_block<const N: usize>(
 
 /// Sums `f(range)` over consecutive parts of `0..len`, in their order.
 pub(crate) fn sum_chunks(len: usize, f: impl Fn(Range<usize>) -> f64 + Sync + Send) -> f64 {
-    let chunk = |i: usize| f(i * CHUNK..len.min((i + 1) * CHUNK));
     let chunks = len.div_ceil(CHUNK);
-    if chunks > 1 && count() > 1 {
-        let sums: Vec<f64> = (0..chunks).into_par_iter().map(chunk).collect();
-        sums.into_iter().sum()
-    } else {
-        (0..chunks).map(chunk).sum()
-    }
+    map(chunks, pays(len), |i| f(i * CHUNK..len.min((i + 1) * CHUNK))).into_iter().sum()
 }
 
 /// One slice that parallel tasks write, each its own elements.

@@ -61,24 +61,17 @@ def gaussian():
 
 def softmax(levels):
     places, p = pictures(2, 3, levels), parameters_of(2, 3 * levels, 2.0)
-    logits = p.reshape(2, 3, levels, *SIZE).movedim(2, 1)
-    nats = F.cross_entropy(logits, places, reduction="none").sum((1, 2, 3))
-    finish(f"softmax_{levels}", p, values(places, levels), nats)
+    finish(f"softmax_{levels}", p, values(places, levels), softmax_nats(p, places, levels))
 
 
 def logistic_cdf(x, mean, ln_scale):
     return torch.sigmoid((x - mean) / ln_scale.exp())
 
 
-def logistic(channels, mixtures, levels, ln_scale):
+def logistic_nats(p, places, mixtures, levels):
     """Salimans et al. 2017, eq. 2: the mass of each level as a difference of distribution functions."""
-    pairs = channels * (channels - 1) // 2
-    count = mixtures * (1 + 2 * channels + pairs)
-    places, p = pictures(2, channels, levels), parameters_of(2, count)
-    with torch.no_grad():
-        p[:, mixtures * (1 + channels) : mixtures * (1 + 2 * channels)] += ln_scale
-    x = values(places, levels)
-    part = p.reshape(2, count // mixtures, mixtures, *SIZE)
+    channels = places.shape[1]
+    x, part = values(places, levels), p.unflatten(1, (-1, mixtures))
     logits, means = part[:, 0], part[:, 1 : 1 + channels]
     ln_scales = part[:, 1 + channels : 1 + 2 * channels].clamp(min=-7)
     coefficients = torch.tanh(part[:, 1 + 2 * channels :])
@@ -95,8 +88,21 @@ def logistic(channels, mixtures, levels, ln_scale):
         high = torch.where(places[:, i : i + 1] == levels - 1, torch.ones_like(high), high)
         low = torch.where(places[:, i : i + 1] == 0, torch.zeros_like(low), low)
         joint = joint * (high - low)
-    nats = -(joint * torch.softmax(logits, 1)).sum(1).log().sum((1, 2))
-    finish(f"logistic_{channels}_{mixtures}_{levels}", p, x, nats)
+    return -(joint * torch.softmax(logits, 1)).sum(1).log().sum((1, 2))
+
+
+def logistic(channels, mixtures, levels, ln_scale):
+    count = mixtures * (1 + 2 * channels + channels * (channels - 1) // 2)
+    places, p = pictures(2, channels, levels), parameters_of(2, count)
+    with torch.no_grad():
+        p[:, mixtures * (1 + channels) : mixtures * (1 + 2 * channels)] += ln_scale
+    nats = logistic_nats(p, places, mixtures, levels)
+    finish(f"logistic_{channels}_{mixtures}_{levels}", p, values(places, levels), nats)
+
+
+def softmax_nats(p, places, levels):
+    logits = p.unflatten(1, (-1, levels)).movedim(2, 1)
+    return F.cross_entropy(logits, places, reduction="none").sum((1, 2, 3))
 
 
 def bounds():

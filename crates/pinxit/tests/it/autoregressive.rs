@@ -1,9 +1,13 @@
 //! Autoregressive networks: who sees whom, and that painting pixel by pixel computes what the network
-//! computes. Oracle: the definition of causality, and the network applied to whole pictures.
+//! computes. Oracles: the definition of causality, the network applied to whole pictures, and PyTorch
+//! (oracle/autoregressive.py).
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
-use burn::tensor::{Device, Distribution, Tensor};
+use burn::module::{ModuleVisitor, Param};
+use burn::tensor::{Device, Distribution, Gradients, Tensor};
+use pinxit::checkpoint::Array;
 use pinxit::data::{DataFacts, ImageShape};
 use pinxit::families::find;
 use pinxit::families::pixelcnn::{MaskedPixelCnn, PixelCnnPlusPlus};
@@ -15,11 +19,11 @@ use pinxit::likelihood::autoregressive::{Autoregressive, Start, Walk};
 use pinxit::likelihood::levels::Levels;
 use pinxit::likelihood::pixel::{Kind, PixelDistribution};
 use pinxit::model::{Given, Request};
-use pinxit::nn::{Init, Mode};
+use pinxit::nn::{Init, Mode, params};
 use pinxit::recipe::Recipe;
 use pinxit::watch::Unwatched;
 
-use crate::golden::values;
+use crate::golden::{Golden, distance, values};
 
 /// Something that holds of every network.
 trait Check {
@@ -62,6 +66,11 @@ impl Case {
 }
 
 fn each(check: &impl Check, size: [usize; 2], scale: [usize; 2]) {
+    each_of(check, size, scale, 3);
+}
+
+/// PixelCNN++ at this number of sizes.
+fn each_of(check: &impl Check, size: [usize; 2], scale: [usize; 2], sizes: usize) {
     let device = Device::flex();
     for channels in [1, 3] {
         let softmax = Case::new(Kind::Softmax, channels, size, scale);
@@ -71,8 +80,69 @@ fn each(check: &impl Check, size: [usize; 2], scale: [usize; 2]) {
         check.check("row", &PixelRnn::new(&softmax.config, Variant::Row, init), &softmax, false);
         check.check("diagonal", &PixelRnn::new(&softmax.config, Variant::Diagonal, init), &softmax, true);
         let logistic = Case::new(Kind::Logistic, channels, size, scale);
-        check.check("plus-plus", &PixelCnnPlusPlus::new(&logistic.config, 3, init), &logistic, true);
+        check.check("plus-plus", &PixelCnnPlusPlus::new(&logistic.config, sizes, init), &logistic, true);
     }
+}
+
+/// A network with PyTorch's weights: loss, and gradient of every parameter.
+struct EqualsPyTorch;
+
+/// Compares two sums over every gradient with those of a golden file.
+struct CheckGradients<'a> {
+    path: Vec<String>,
+    gradients: &'a Gradients,
+    expected: BTreeMap<String, Array>,
+}
+
+impl ModuleVisitor for CheckGradients<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.into());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let name = self.path.join(".");
+        let found = param.grad(self.gradients).map_or_else(Vec::new, values);
+        let sums = [
+            found.iter().map(|&g| f64::from(g.abs())).sum::<f64>(),
+            found.iter().enumerate().map(|(i, &g)| f64::from(g) * (i as f64).cos()).sum(),
+        ];
+        let expected = self.expected.remove(&name).unwrap().values;
+        let far = distance(&sums.map(|s| s as f32), &expected);
+        assert!(far <= 1e-4 || expected == [0.0; 2] && sums == [0.0; 2], "{name}: {far}");
+    }
+}
+
+impl Check for EqualsPyTorch {
+    fn check<N: Autoregressive>(&self, name: &str, network: &N, case: &Case, _: bool) {
+        if case.config.input == 1 {
+            return; // the golden networks see three colours
+        }
+        let golden = Golden::read("autoregressive");
+        let device = Device::flex().autodiff();
+        let part = |part: &str| golden.under(&format!("{name}/{part}"));
+        let network = params::import(network.clone().train(), &part("weights")).unwrap();
+        let x: Tensor<4> = golden.tensor(&format!("{name}/x"), &device);
+        let labels = &golden.array(&format!("{name}/labels")).values;
+        let labels: Vec<u32> = labels.iter().map(|&label| label as u32).collect();
+        let nats = case.pixels.nats(network.forward(x.clone(), &labels, &Mode::Eval), x);
+        let gradients = nats.clone().sum().backward();
+        let far = distance(&values(nats.inner()), &golden.array(&format!("{name}/nats")).values);
+        assert!(far <= 1e-4, "{name}: the loss is off by {far}");
+        let expected = part("gradient_sums");
+        let mut check = CheckGradients { path: vec![], gradients: &gradients, expected };
+        network.visit(&mut check);
+        assert!(check.expected.is_empty(), "{name}: no gradient of {:?}", check.expected.keys());
+    }
+}
+
+/// Oracle: oracle/autoregressive.py.
+#[test]
+fn losses_and_gradients_are_those_of_pytorch() {
+    each_of(&EqualsPyTorch, [4, 5], [6, 2], 2);
 }
 
 /// Changes every value of a picture in turn.

@@ -11,6 +11,7 @@ mod diffusion;
 mod golden;
 mod layers;
 mod likelihood;
+mod likelihood_rows;
 mod optim;
 mod recipes;
 mod samplers;

@@ -231,6 +231,7 @@ def plus_plus():
         for layer in range(len(us[level])):
             u = gated_resnet(w, f"levels.{level}.up.{layer}.0", u, us[level].pop(), labels, 0)
             v = gated_resnet(w, f"levels.{level}.up.{layer}.1", v, torch.cat([u, vs[level].pop()], 1), labels, 1)
+    w.get("out.weight", 10 * MIXTURES, FEATURES, 1, 1).data *= 0.2  # no mass that underflows
     y = w.conv("out", F.elu(v), 10 * MIXTURES)
     keep("plus-plus", w, x, labels, logistic_nats(y, places, MIXTURES, LEVELS))
 

@@ -153,18 +153,19 @@ impl SamplePlan {
         self.paint_parts(watch, |request, watch| generator.generate(request, watch), take)
     }
 
-    /// The same for pictures that begin as a given one does.
+    /// The same for pictures that begin as a given one does, if there is one.
     ///
     /// # Errors
     /// As [`paint`](Self::paint); [`Error::Unsupported`] if the family can't complete pictures; if the given
     /// one can't be read.
-    pub fn complete(
+    pub fn paint_from(
         &self,
         trained: &Trained,
-        completion: &Completion,
+        completion: Option<&Completion>,
         watch: &mut dyn Watch,
         take: impl FnMut(usize, Tensor<3>) -> Result<()>,
     ) -> Result<()> {
+        let Some(completion) = completion else { return self.paint(trained, watch, take) };
         let (ability, first) = (completer(trained)?, given(trained, completion)?);
         let make = |request: &Request, watch: &mut dyn Watch| {
             let images = first.images.clone().repeat_dim(0, request.seeds.len());

@@ -119,7 +119,7 @@ fn paint(
     let mut progress = Progress::new(quiet);
     let mut sheet: Vec<Picture> = Vec::new();
     let mut saved = 0;
-    let take = |i: usize, image| {
+    let painted = plan.paint_from(trained, completion, &mut progress, |i, image| {
         let entry = &report.pictures[i];
         for picture in image_io::pictures(image.unsqueeze())? {
             if let Some(file) = &entry.file {
@@ -131,11 +131,7 @@ fn paint(
             }
         }
         Ok(())
-    };
-    let painted = match completion {
-        None => plan.paint(trained, &mut progress, take),
-        Some(completion) => plan.complete(trained, completion, &mut progress, take),
-    };
+    });
     if let (Ok(()) | Err(Error::Interrupted), Some(path)) = (&painted, &report.grid)
         && !sheet.is_empty()
     {

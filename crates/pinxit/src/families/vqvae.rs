@@ -202,7 +202,7 @@ impl VqVaeLearner {
             let straight_through = z.clone() + (codes - z.clone()).detach(); // section 3.2
             let distortion = pixels.nats(network.decode(straight_through), x).sum().mul_scalar(scale);
             let nearest: Vec<u32> = values(indices.float())?.into_iter().map(|code| code as u32).collect();
-            network.codebook.learn(vectors(&z.inner()), &nearest, step.seed, step.number);
+            network.codebook.learn(vectors(&z.inner()), &nearest, step.seed, step.number)?;
             let measures = vec![("distortion", distortion.clone()), ("commitment", held.clone())];
             Ok(Share { loss: distortion + held, measures })
         })

@@ -15,7 +15,7 @@ pub mod pixel;
 
 use burn::tensor::Tensor;
 
-use crate::error::{Error, Result};
+pub(crate) use crate::nn::params::values;
 
 /// Bits per dimension of pictures of `dims` values: `nats / (dims ln 2)`. A model that finds all 256
 /// values of every pixel equally probable has exactly 8.
@@ -32,14 +32,6 @@ pub fn ln_sum_exp<const D: usize>(x: Tensor<D>, dim: usize) -> Tensor<D> {
 /// The sum of all values of each picture, `[B, C, H, W]` -> `[B]`.
 pub(crate) fn sum_of_each(x: Tensor<4>) -> Tensor<1> {
     x.sum_dims_squeeze::<1, _>(&[1, 2, 3])
-}
-
-/// The values of a tensor in row-major order.
-///
-/// # Errors
-/// If the tensor can't be read from its device.
-pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
-    tensor.try_into_vec_as().map_err(|e| Error::config(format!("can't read a tensor from its device: {e}")))
 }
 
 #[cfg(test)]

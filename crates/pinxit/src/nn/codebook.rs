@@ -3,7 +3,8 @@
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, TensorData};
 
-use super::{Buffer, Init, ops};
+use super::{Buffer, Init, ops, params};
+use crate::error::Result;
 use crate::rng::{Purpose, Rng};
 
 /// Codes that are the moving averages of the vectors that they stand for (van den Oord et al. 2017,
@@ -53,15 +54,16 @@ impl Codebook {
     /// dead code begins again at is drawn for `seed` and `step`.
     ///
     /// Sums run over the vectors in their order, so the result depends on nothing else.
-    pub fn learn(&self, x: Tensor<2>, nearest: &[u32], seed: u64, step: u32) {
+    ///
+    /// # Errors
+    /// If a tensor can't be read from its device.
+    pub fn learn(&self, x: Tensor<2>, nearest: &[u32], seed: u64, step: u32) -> Result<()> {
         let ([batch, dim], codes) = (x.dims(), self.codes.value());
         let count = codes.dims()[0];
-        let read =
-            |tensor: Tensor<1>| tensor.into_data().convert::<f32>().try_into_vec::<f32>().unwrap_or_default();
-        let vectors = read(x.clone().flatten(0, 1));
-        let mut counts = read(self.counts.value());
-        let mut sums = read(self.sums.value().flatten(0, 1));
-        let mut values = read(codes.clone().flatten(0, 1));
+        let vectors = params::values(x.flatten::<1>(0, 1))?;
+        let mut counts = params::values(self.counts.value())?;
+        let mut sums = params::values(self.sums.value().flatten::<1>(0, 1))?;
+        let mut values = params::values(codes.clone().flatten::<1>(0, 1))?;
         let decay = if step == 0 { 0.0 } else { self.decay as f32 };
         counts.iter_mut().for_each(|count| *count *= decay);
         sums.iter_mut().for_each(|sum| *sum *= decay);
@@ -93,6 +95,7 @@ impl Codebook {
         self.codes.set(Tensor::from_data(TensorData::new(values, [count, dim]), &device));
         self.counts.set(Tensor::from_data(TensorData::new(counts, [count]), &device));
         self.sums.set(Tensor::from_data(TensorData::new(sums, [count, dim]), &device));
+        Ok(())
     }
 }
 
@@ -120,7 +123,7 @@ mod tests {
         for step in 0..60 {
             let nearest: Vec<i64> = codebook.nearest(x.clone()).into_data().try_into_vec().unwrap();
             let nearest: Vec<u32> = nearest.into_iter().map(|code| code as u32).collect();
-            codebook.learn(x.clone(), &nearest, 1, step);
+            codebook.learn(x.clone(), &nearest, 1, step).unwrap();
         }
         let mut codes: Vec<Vec<f32>> = read(codebook.codes.value()).chunks(2).map(<[f32]>::to_vec).collect();
         codes.sort_by(|a, b| a[0].total_cmp(&b[0]));

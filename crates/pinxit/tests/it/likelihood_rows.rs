@@ -56,7 +56,11 @@ fn autoregressive_rows_are_below_the_vae_and_all_below_the_baselines() {
         let bits = mean(&nats_without_class(&trained, &batch, 0, &mut Unwatched).unwrap());
         let painted = Labelled::paint(&trained, 500, 0, &mut Unwatched).unwrap();
         let recognised = painted.recognised_by(&Labelled::read(&real)).unwrap();
-        println!("{name:30} {bits:.3} bits/dim, {:.1} % recognised, {} steps", 100.0 * recognised, trained.step);
+        println!(
+            "{name:30} {bits:.3} bits/dim, {:.1} % recognised, {} steps",
+            100.0 * recognised,
+            trained.step
+        );
         (bits, recognised)
     };
     let (vae, recognised) = judge("digits-vae");

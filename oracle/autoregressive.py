@@ -43,7 +43,7 @@ def keep(name, weights, x, labels, nats):
     nats.sum().backward()
     found = {"x": x, "labels": labels, "nats": nats}
     found |= {f"weights/{key}": value for key, value in weights.items()}
-    found |= {f"gradient_sums/{key}": sums(value.grad if value.grad is not None else torch.zeros_like(value)) for key, value in weights.items()}
+    found |= {f"gradient_sums/{key}": sums(value.grad) for key, value in weights.items()}
     tensors.update({f"{name}/{key}": value.detach().float().contiguous() for key, value in found.items()})
 
 
@@ -113,7 +113,8 @@ def gated_cnn():
         left = F.pad(h, (length - 1, 0, 0, 0))
         horizontal = w.conv(f"{name}.horizontal", left, 2 * FEATURES, mask, (1, length))
         horizontal = horizontal + w.conv(f"{name}.vertical_to_horizontal", vertical, 2 * FEATURES)
-        v = gate(vertical + class_bias(w, f"{name}.class_vertical", labels, 2 * FEATURES))
+        if number < LAYERS:
+            v = gate(vertical + class_bias(w, f"{name}.class_vertical", labels, 2 * FEATURES))
         y = gate(horizontal + class_bias(w, f"{name}.class_horizontal", labels, 2 * FEATURES))
         y = masked(w, f"{name}.horizontal_out", y, FEATURES, 1, "B")
         h = y if first else h + y

@@ -19,6 +19,10 @@ use clap::Parser;
 
 use options::{Command, Options};
 
+/// Large blocks of memory are used again from step to step.
+#[global_allocator]
+static MEMORY: pinxit::memory::Recycling = pinxit::memory::Recycling::new();
+
 fn main() -> ExitCode {
     // clap prints its own errors, with the nearest known flag, and leaves with code 2.
     let result = match Options::parse().command {
@@ -32,6 +36,7 @@ fn main() -> ExitCode {
         Command::Families(options) => commands::families::run(&options),
         Command::Recipes(options) => commands::recipes::run(&options),
         Command::Doctor(options) => commands::doctor::run(&options),
+        Command::Bench(options) => commands::bench::run(&options),
         Command::Completions(options) => commands::completions::run(&options),
     };
     match result {

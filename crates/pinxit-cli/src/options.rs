@@ -49,6 +49,7 @@ pub(crate) enum Command {
     Families(Families),
     Recipes(Recipes),
     Doctor(Doctor),
+    Bench(Bench),
     Completions(Completions),
 }
 
@@ -384,6 +385,40 @@ Examples:
 pub(crate) struct Doctor {
     #[command(flatten)]
     pub(crate) reporting: Reporting,
+}
+
+/// Measure how fast this machine trains and paints, in under a minute.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Every family is measured with its default recipe on the built-in digits unless a run, a recipe or a
+family is named. Weights are fresh and thrown away; nothing is written.
+
+Examples:
+  pinxit bench
+  pinxit bench --threads 1
+  pinxit bench --family flow --data photos
+  pinxit bench --recipe sprites
+  pinxit bench runs/demo --json")]
+pub(crate) struct Bench {
+    /// Measure the recipe of this run: its folder, or its name below runs/.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) run: Option<PathBuf>,
+    /// Measure this recipe: a file, or a name that `pinxit recipes` lists.
+    #[arg(long, value_name = "FILE|NAME", value_hint = ValueHint::FilePath, conflicts_with = "run")]
+    pub(crate) recipe: Option<String>,
+    /// Measure this family alone.
+    #[arg(long, value_name = "NAME", value_parser = family_names(), conflicts_with_all = ["run", "recipe"])]
+    pub(crate) family: Option<String>,
+    /// Pictures to measure with: a folder, IDX or CIFAR file, or builtin:NAME.
+    #[arg(long, value_name = "DIR|builtin:NAME", value_hint = ValueHint::AnyPath)]
+    pub(crate) data: Option<String>,
+    /// Change any other setting; `pinxit families NAME` lists them. May be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<Setting>,
+    #[command(flatten)]
+    pub(crate) reporting: Reporting,
+    #[command(flatten)]
+    pub(crate) working: Working,
 }
 
 /// Print a script that completes commands and flags in a shell.

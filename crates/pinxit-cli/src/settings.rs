@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use pinxit::Error;
 use pinxit::device::{self, Device};
+use pinxit::families::FAMILIES;
 use pinxit::recipe::{self, Recipe};
 use pinxit::run::Run;
 use serde::Serialize;
 
 use crate::failure::{Failure, Outcome};
-use crate::options::{Data, Setting, Train, Working};
+use crate::options::{Bench, Data, Setting, Train, Working};
 
 /// Where runs are kept when nothing else is said.
 pub(crate) const RUNS: &str = "runs";
@@ -42,6 +43,29 @@ pub(crate) fn data_recipe(options: &Data) -> Outcome<Recipe> {
     }
     apply_each(&mut recipe, &options.set)?;
     Ok(recipe)
+}
+
+/// The recipes that `pinxit bench` measures: the one that was named, or the default of every family,
+/// each with the settings as given.
+pub(crate) fn bench_recipes(options: &Bench) -> Outcome<Vec<Recipe>> {
+    let mut recipes = match (&options.run, &options.recipe) {
+        (Some(run), _) => vec![find_run(run)?.recipe()?],
+        (None, Some(name)) => vec![recipe::load(name)?],
+        (None, None) => {
+            let wanted = |name: &str| options.family.as_ref().is_none_or(|only| only == name);
+            let families = FAMILIES.iter().map(|family| family.name).filter(|name| wanted(name));
+            families.map(|family| Recipe { family: family.into(), ..Recipe::default() }).collect()
+        }
+    };
+    for recipe in &mut recipes {
+        if let Some(data) = &options.data {
+            recipe.data.source.clone_from(data);
+        } else if recipe.data.source.is_empty() {
+            recipe.data.source = "builtin:digits".into();
+        }
+        apply_each(recipe, &options.set)?;
+    }
+    Ok(recipes)
 }
 
 /// The sampling knobs: the flags, then every `--set`.
@@ -128,10 +152,10 @@ pub(crate) fn prepare_sheet(flag: &str, path: &Path) -> Outcome {
 
 /// Sets up the threads that the flags ask for, and gives the device.
 pub(crate) fn device(working: &Working) -> Outcome<Device> {
-    if let Some(threads) = working.threads {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into());
-        pool.build_global().map_err(|error| Failure::Usage(format!("--threads {threads}: {error}")))?;
-    }
+    // This thread is one of them: an operation begins on the spot, not after another thread woke up.
+    let pool = rayon::ThreadPoolBuilder::new().use_current_thread();
+    let pool = pool.num_threads(working.threads.map_or(0, Into::into));
+    pool.build_global().map_err(|error| Failure::Usage(format!("setting up the threads: {error}")))?;
     Ok(device::select(working.device.as_deref())?)
 }
 

@@ -5,14 +5,20 @@
 //! once.
 #![allow(missing_docs)]
 
-use burn::tensor::{Device, Tensor, activation, module, ops::ConvOptions};
+use burn::tensor::{Device, Tensor, activation, module, ops::ConvOptions, ops::ConvTransposeOptions};
 use pinxit_kernels::passes::Convolution;
 use pinxit_kernels::{
-    Activation, AdamStep, activate, adam, attention, conv2d, group_norm, lerp, linear, set_exact,
-    sum_of_squares, threads, upsample_nearest2,
+    Activation, AdamStep, Descent, Optimized, activate, adam, attention, conv_transpose2d, conv2d,
+    global_norm, group_norm, lerp, linear, masked_conv2d, set_exact, threads, upsample_nearest2,
 };
 use std::hint::black_box;
 use std::time::Instant;
+
+#[path = "kernels/between_layers.rs"]
+mod between_layers;
+
+#[global_allocator]
+static MEMORY: pinxit_kernels::Recycling = pinxit_kernels::Recycling::new();
 
 const ROUNDS: usize = 9;
 
@@ -24,6 +30,7 @@ fn main() {
     convolutions(&bench);
     convolution_passes(&bench);
     normalisations(&bench);
+    between_layers::all(&bench);
     others(&bench);
     optimizers(&bench);
 }
@@ -57,19 +64,43 @@ impl Bench {
     }
 
     /// Forward alone, and forward with backward, of an operation on a tensor.
-    fn both<const D: usize>(
+    fn both<const D: usize, const E: usize>(
         &self,
         name: &str,
         amount: impl Fn(usize) -> Amount,
         dims: [usize; D],
-        ours: impl Fn(Tensor<D>) -> Tensor<4>,
-        burn: impl Fn(Tensor<D>) -> Tensor<4>,
+        ours: impl Fn(Tensor<D>) -> Tensor<E>,
+        burn: impl Fn(Tensor<D>) -> Tensor<E>,
     ) {
         let x = random(dims, &Device::flex());
         self.compare(&format!("{name} fwd"), amount(1), || ours(x.clone()), || burn(x.clone()));
         let x = random(dims, &Device::flex().autodiff()).require_grad();
         let (ours, burn) = (|| ours(x.clone()).sum().backward(), || burn(x.clone()).sum().backward());
         self.compare(&format!("{name} fwd+bwd"), amount(3), ours, burn);
+    }
+
+    /// A layer with a weight: forward, and with the gradient of one input, where the forward pass and Burn's sum
+    /// are in both columns. `flop` are those of the forward pass.
+    fn layer<const D: usize>(
+        &self,
+        name: &str,
+        flop: usize,
+        (x, weight): ([usize; D], [usize; D]),
+        ours: impl Fn(Tensor<D>, Tensor<D>) -> Tensor<D>,
+        burn: impl Fn(Tensor<D>, Tensor<D>) -> Tensor<D>,
+    ) {
+        let (plain, tracked) = (Device::flex(), Device::flex().autodiff());
+        let (x, weight) = (random(x, &plain), random(weight, &plain));
+        let both = (|| ours(x.clone(), weight.clone()), || burn(x.clone(), weight.clone()));
+        self.compare(&format!("{name} fwd"), Amount::Flop(flop), both.0, both.1);
+        let lift = |x: &Tensor<D>| Tensor::from_data(x.to_data(), &tracked);
+        let (x, weight) = (lift(&x), lift(&weight));
+        let (xg, wg) = (x.clone().require_grad(), weight.clone().require_grad());
+        let grad = |y: Tensor<D>| y.sum().backward();
+        let both = (|| grad(ours(xg.clone(), weight.clone())), || grad(burn(xg.clone(), weight.clone())));
+        self.compare(&format!("{name} fwd+bwd-x"), Amount::Flop(2 * flop), both.0, both.1);
+        let both = (|| grad(ours(x.clone(), wg.clone())), || grad(burn(x.clone(), wg.clone())));
+        self.compare(&format!("{name} fwd+bwd-w"), Amount::Flop(2 * flop), both.0, both.1);
     }
 }
 
@@ -101,31 +132,45 @@ fn convolutions(bench: &Bench) {
         ([32, 32, 16, 16], [32, 32, 3, 3], 1, 1),
         ([64, 64, 8, 8], [64, 64, 3, 3], 1, 1),
         ([64, 128, 4, 4], [128, 128, 3, 3], 1, 1),
-        ([32, 3, 32, 32], [32, 3, 3, 3], 1, 1),
-        ([32, 64, 16, 16], [128, 64, 1, 1], 1, 0),
+        ([16, 3, 32, 32], [64, 3, 3, 3], 1, 1),
+        ([16, 64, 32, 32], [3, 64, 3, 3], 1, 1),
+        ([16, 64, 32, 32], [64, 64, 3, 3], 2, 1),
+        ([64, 3, 64, 64], [64, 3, 4, 4], 2, 1),
+        ([64, 512, 4, 4], [1, 512, 4, 4], 1, 0),
+        ([16, 128, 16, 16], [384, 128, 1, 1], 1, 0),
+        ([32, 64, 28, 28], [64, 64, 1, 1], 1, 0),
+        ([16, 32, 32, 32], [32, 32, 5, 5], 1, 2),
+        ([16, 32, 32, 32], [32, 32, 7, 7], 1, 3),
     ];
-    for (x_dims, w_dims, stride, padding) in shapes {
-        let [b, c, h, w] = x_dims;
-        let [o, _, kh, kw] = w_dims;
-        let pixels = ((h + 2 * padding - kh) / stride + 1) * ((w + 2 * padding - kw) / stride + 1);
-        let amount = || Amount::Flop(2 * b * pixels * o * c * kh * kw);
+    for (x, w, stride, padding) in shapes {
+        let pixels = [2, 3].map(|d| (x[d] + 2 * padding - w[d]) / stride + 1);
+        let flop = 2 * x[0] * pixels.iter().product::<usize>() * w.iter().product::<usize>();
         let options = ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1);
-        let burn = |x, w| module::conv2d(x, w, None, options.clone());
+        let name = format!("conv{}x{}/{stride} {x:?}->{}", w[2], w[3], w[0]);
         let ours = |x, w| conv2d(x, w, None, stride, padding);
-        let name = format!("conv{kh}x{kw}/{stride} {x_dims:?}->{o}");
-        let (plain, tracked) = (Device::flex(), Device::flex().autodiff());
-        let (x, weight) = (random(x_dims, &plain), random(w_dims, &plain));
-        let both = (|| ours(x.clone(), weight.clone()), || burn(x.clone(), weight.clone()));
-        bench.compare(&format!("{name} fwd"), amount(), both.0, both.1);
-        // The gradient of one input; the forward pass and Burn's sum are in both columns.
-        let lift = |x: &Tensor<4>| Tensor::from_data(x.to_data(), &tracked);
-        let (x, weight) = (lift(&x), lift(&weight));
-        let (xg, wg) = (x.clone().require_grad(), weight.clone().require_grad());
-        let grad = |y: Tensor<4>| y.sum().backward();
-        let both = (|| grad(ours(xg.clone(), weight.clone())), || grad(burn(xg.clone(), weight.clone())));
-        bench.compare(&format!("{name} fwd+bwd-x"), twice(amount()), both.0, both.1);
-        let both = (|| grad(ours(x.clone(), wg.clone())), || grad(burn(x.clone(), wg.clone())));
-        bench.compare(&format!("{name} fwd+bwd-w"), twice(amount()), both.0, both.1);
+        bench.layer(&name, flop, (x, w), ours, |x, w| module::conv2d(x, w, None, options.clone()));
+    }
+    for (x, w, alive) in [([32, 64, 28, 28], [128, 64, 3, 3], 5), ([32, 1, 28, 28], [64, 1, 7, 7], 24)] {
+        let taps = w[2] * w[3];
+        let mask: Vec<bool> = (0..taps).map(|tap| tap < alive).collect();
+        let flop = 2 * x[0] * x[2] * x[3] * w[0] * w[1] * alive;
+        let options = ConvOptions::new([1; 2], [w[2] / 2; 2], [1; 2], 1);
+        let name = format!("masked conv{}x{} {x:?}->{}", w[2], w[3], w[0]);
+        let ours = |x, weight| masked_conv2d(x, weight, None, &mask, w[2] / 2);
+        bench.layer(&name, flop, (x, w), ours, |x, w| module::conv2d(x, w, None, options.clone()));
+    }
+    let shapes = [
+        ([64, 256, 8, 8], [256, 128, 4, 4], 2, 1),
+        ([64, 64, 32, 32], [64, 3, 4, 4], 2, 1),
+        ([64, 100, 1, 1], [100, 512, 4, 4], 1, 0),
+    ];
+    for (x, w, stride, padding) in shapes {
+        let flop = 2 * x[0] * x[2] * x[3] * w.iter().product::<usize>();
+        let options = ConvTransposeOptions::new([stride; 2], [padding; 2], [0; 2], [1; 2], 1);
+        let name = format!("conv_transpose{}x{}/{stride} {x:?}->{}", w[2], w[3], w[1]);
+        let ours = |x, w| conv_transpose2d(x, w, None, stride, padding, 0);
+        let burn = |x, w| module::conv_transpose2d(x, w, None, options.clone());
+        bench.layer(&name, flop, (x, w), ours, burn);
     }
 }
 
@@ -168,13 +213,6 @@ fn convolution_passes(bench: &Bench) {
         in_turn("bwd-w", &|| convolution.backward_weight(&x, &dy));
     }
     set_exact(false);
-}
-
-fn twice(amount: Amount) -> Amount {
-    match amount {
-        Amount::Flop(count) => Amount::Flop(2 * count),
-        Amount::Elements(count) => Amount::Elements(2 * count),
-    }
 }
 
 fn burn_group_norm(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, groups: usize) -> Tensor<4> {
@@ -232,16 +270,17 @@ fn others(bench: &Bench) {
     let amount = |passes| Amount::Elements(5 * elements * if passes == 1 { 1 } else { 2 });
     bench.both(&format!("upsample {dims:?}"), amount, dims, upsample_nearest2, burn);
 
-    for [batch, inputs, outputs] in [[64, 128, 512], [64, 784, 1024], [256, 1024, 1024]] {
-        let device = Device::flex().autodiff();
-        let weight = random([outputs, inputs], &device).require_grad();
-        let transposed = Tensor::<2>::from_data(weight.clone().transpose().to_data(), &device).require_grad();
-        let amount = Amount::Flop(6 * batch * inputs * outputs);
-        let x = random([batch, inputs], &device).require_grad();
-        let ours = || linear(x.clone(), weight.clone(), None).sum().backward();
-        let burn = || module::linear(x.clone(), transposed.clone(), None).sum().backward();
-        let name = format!("linear {batch}x{inputs}->{outputs} fwd+bwd");
-        bench.compare(&name, amount, ours, burn);
+    for [batch, inputs, outputs] in [
+        [1024, 1024, 1024],
+        [1024, 576, 64],
+        [128, 512, 784],
+        [128, 256, 512],
+        [64, 4096, 128],
+        [16, 256, 256],
+    ] {
+        let name = format!("linear {batch}x{inputs}->{outputs}");
+        let (ours, burn) = (|x, w| linear(x, w, None), |x: Tensor<2>, w: Tensor<2>| x.matmul(w.transpose()));
+        bench.layer(&name, 2 * batch * inputs * outputs, ([batch, inputs], [outputs, inputs]), ours, burn);
     }
 }
 
@@ -261,7 +300,11 @@ fn optimizers(bench: &Bench) {
     let state = std::cell::RefCell::new([x.clone() * 1.0, x.clone() * 0.1, x.clone().square()]);
     let ours = || {
         let [p, m, v] = state.replace([(); 3].map(|()| Tensor::empty([1], &device)));
-        state.replace(adam(p, x.clone(), m, v, step).into());
+        let descent = Some(Descent { grad: x.clone(), m, v });
+        let Optimized { param, descent, .. } =
+            adam(vec![Optimized { param: p, descent, ema: None }], step, 0.0).remove(0);
+        let Some(Descent { m, v, .. }) = descent else { return };
+        state.replace([param, m, v]);
     };
     let burn = || {
         let [p, m, v] = state.replace([(); 3].map(|()| Tensor::empty([1], &device)));
@@ -282,5 +325,5 @@ fn optimizers(bench: &Bench) {
     };
     bench.compare("lerp 10M", Amount::Elements(3 * count), ours, burn);
     let sum = || x.clone().square().sum().into_data();
-    bench.compare("sum_of_squares 10M", Amount::Elements(count), || sum_of_squares(x.clone()), sum);
+    bench.compare("global norm 10M", Amount::Elements(count), || global_norm(vec![x.clone()]), sum);
 }

@@ -1,7 +1,8 @@
-//! The optimizer's passes over the parameters: Adam and the average of the weights.
+//! The optimizer's pass over the parameters: Adam and the average of the weights.
 
+use crate::glue::{self, Array};
 use crate::simd::vectorised;
-use crate::{glue, threads};
+use crate::threads::{self, Shared};
 use burn::tensor::Tensor;
 
 /// Constants of one step of [`adam`].
@@ -23,45 +24,113 @@ pub struct AdamStep {
     pub grad_scale: f64,
 }
 
-/// One step of AdamW: Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization", arXiv:1711.05101,
-/// algorithm 2, with the bias correction and the place of `eps` of PyTorch's `AdamW`.
+/// A parameter and what an optimizer keeps beside it, as vectors of one length without autodiff.
+#[derive(Clone, Debug)]
+pub struct Optimized {
+    /// The weights.
+    pub param: Tensor<1>,
+    /// Their gradient and the means of it; a parameter without stays as it is.
+    pub descent: Option<Descent>,
+    /// The average of the weights over time.
+    pub ema: Option<Tensor<1>>,
+}
+
+/// The gradient of a parameter and its running means, which are zeros at first.
+#[derive(Clone, Debug)]
+pub struct Descent {
+    /// The gradient of this step.
+    pub grad: Tensor<1>,
+    /// Mean of the gradients.
+    pub m: Tensor<1>,
+    /// Mean of their squares.
+    pub v: Tensor<1>,
+}
+
+/// One step of AdamW over all parameters, and of the average of the weights: `ema + weight (param - ema)` with
+/// the new weights.
 ///
-/// Gives the new parameter and the new means `m` and `v` of the gradients and of their squares (zeros at
-/// first). All have the shape of `param`. One pass over memory, in place for the tensors that have no other
-/// owner. No gradient flows through it.
+/// Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization", arXiv:1711.05101, algorithm 2, with the
+/// bias correction and the place of `eps` of PyTorch's `AdamW`. Everything is read and written once, in place
+/// for the tensors that have no other owner, and the parameters share one list of tasks. No gradient flows
+/// through it.
 ///
 /// # Panics
-/// If the shapes differ.
-pub fn adam<const D: usize>(
-    param: Tensor<D>,
-    grad: Tensor<D>,
-    m: Tensor<D>,
-    v: Tensor<D>,
-    step: AdamStep,
-) -> (Tensor<D>, Tensor<D>, Tensor<D>) {
-    let dims = param.dims();
-    assert!(grad.dims() == dims && m.dims() == dims && v.dims() == dims, "adam: shapes differ");
-    if ![&param, &grad, &m, &v].into_iter().all(glue::supported) {
-        return composite(param, grad, m, v, step);
+/// If the tensors of a parameter differ in length.
+pub fn adam(parameters: Vec<Optimized>, step: AdamStep, ema_weight: f64) -> Vec<Optimized> {
+    for one in &parameters {
+        let len = one.param.dims();
+        let same = one.tensors().iter().all(|tensor| tensor.dims() == len);
+        assert!(same, "adam: a parameter's tensors differ in length");
     }
-    let [mut param, grad, mut m, mut v] = [param, grad, m, v].map(glue::into_array);
-    Factors::new(step).update(param.data_mut(), grad.data(), m.data_mut(), v.data_mut());
-    (glue::into_tensor(param), glue::into_tensor(m), glue::into_tensor(v))
+    if !parameters.iter().flat_map(Optimized::tensors).all(glue::supported) {
+        return parameters.into_iter().map(|one| composite(one, step, ema_weight)).collect();
+    }
+    let mut arrays: Vec<Arrays> = parameters.into_iter().map(Arrays::from).collect();
+    Factors::new(step, ema_weight).update(arrays.iter_mut().map(Arrays::slices).collect());
+    arrays.into_iter().map(Optimized::from).collect()
+}
+
+impl Optimized {
+    fn tensors(&self) -> Vec<&Tensor<1>> {
+        let descent = self.descent.iter().flat_map(|descent| [&descent.grad, &descent.m, &descent.v]);
+        std::iter::once(&self.param).chain(descent).chain(&self.ema).collect()
+    }
+}
+
+/// [`Optimized`] as arrays.
+struct Arrays {
+    param: Array,
+    descent: Option<[Array; 3]>,
+    ema: Option<Array>,
+}
+
+impl From<Optimized> for Arrays {
+    fn from(one: Optimized) -> Self {
+        let descent = one.descent.map(|Descent { grad, m, v }| [grad, m, v].map(glue::into_array));
+        Self { param: glue::into_array(one.param), descent, ema: one.ema.map(glue::into_array) }
+    }
+}
+
+impl From<Arrays> for Optimized {
+    fn from(arrays: Arrays) -> Self {
+        let descent = arrays.descent.map(|arrays| {
+            let [grad, m, v] = arrays.map(glue::into_tensor);
+            Descent { grad, m, v }
+        });
+        Self { param: glue::into_tensor(arrays.param), descent, ema: arrays.ema.map(glue::into_tensor) }
+    }
+}
+
+impl Arrays {
+    fn slices(&mut self) -> Slices<'_> {
+        Slices {
+            param: self.param.data_mut(),
+            descent: self.descent.as_mut().map(|[grad, m, v]| (grad.data(), m.data_mut(), v.data_mut())),
+            ema: self.ema.as_mut().map(Array::data_mut),
+        }
+    }
+}
+
+/// What the pass works on: weights, gradient with its means, average.
+struct Slices<'a> {
+    param: &'a mut [f32],
+    descent: Option<(&'a [f32], &'a mut [f32], &'a mut [f32])>,
+    ema: Option<&'a mut [f32]>,
 }
 
 /// The same as a composition of Burn's operations.
-fn composite<const D: usize>(
-    param: Tensor<D>,
-    grad: Tensor<D>,
-    m: Tensor<D>,
-    v: Tensor<D>,
-    step: AdamStep,
-) -> (Tensor<D>, Tensor<D>, Tensor<D>) {
-    let grad = grad * step.grad_scale;
-    let m = m * step.beta1 + grad.clone() * (1.0 - step.beta1);
-    let v = v * step.beta2 + grad.square() * (1.0 - step.beta2);
-    let update = m.clone() / (v.clone().sqrt() * step.root_correction() + step.eps);
-    (param * step.decay() - update * step.rate(), m, v)
+fn composite(one: Optimized, step: AdamStep, ema_weight: f64) -> Optimized {
+    let mut param = one.param;
+    let descent = one.descent.map(|Descent { grad, m, v }| {
+        let scaled = grad.clone() * step.grad_scale;
+        let m = m * step.beta1 + scaled.clone() * (1.0 - step.beta1);
+        let v = v * step.beta2 + scaled.square() * (1.0 - step.beta2);
+        let update = m.clone() / (v.clone().sqrt() * step.root_correction() + step.eps);
+        param = param.clone() * step.decay() - update * step.rate();
+        Descent { grad, m, v }
+    });
+    let ema = one.ema.map(|ema| ema.clone() + (param.clone() - ema) * ema_weight);
+    Optimized { param, descent, ema }
 }
 
 impl AdamStep {
@@ -89,10 +158,11 @@ struct Factors {
     grad: f32,
     keep: [f32; 2],
     mix: [f32; 2],
+    ema: f32,
 }
 
 impl Factors {
-    fn new(step: AdamStep) -> Self {
+    fn new(step: AdamStep, ema_weight: f64) -> Self {
         Self {
             decay: step.decay() as f32,
             rate: step.rate() as f32,
@@ -101,16 +171,36 @@ impl Factors {
             grad: step.grad_scale as f32,
             keep: [step.beta1 as f32, step.beta2 as f32],
             mix: [(1.0 - step.beta1) as f32, (1.0 - step.beta2) as f32],
+            ema: ema_weight as f32,
         }
     }
 
-    fn update(&self, param: &mut [f32], grad: &[f32], m: &mut [f32], v: &mut [f32]) {
-        threads::for_each_chunk([param, m, v], |range, [param, m, v]| {
-            update_chunk(self, param, &grad[range], m, v);
+    fn update(&self, parameters: Vec<Slices>) {
+        let parts = threads::parts(parameters.iter().map(|one| one.param.len()));
+        let shared: Vec<_> = parameters
+            .into_iter()
+            .map(|Slices { param, descent, ema }| {
+                let descent = descent.map(|(grad, m, v)| (grad, Shared::new(m), Shared::new(v)));
+                (Shared::new(param), descent, ema.map(Shared::new))
+            })
+            .collect();
+        threads::for_each(parts.len(), parts.len() > 2, |task| {
+            let (index, range) = &parts[task];
+            let (param, descent, ema) = &shared[*index];
+            // SAFETY: every task has a parameter or a range of its own.
+            let param = unsafe { param.part(range.clone()) };
+            if let Some((grad, m, v)) = descent {
+                // SAFETY: as above.
+                let [m, v] = [m, v].map(|all| unsafe { all.part(range.clone()) });
+                update_chunk(self, param, &grad[range.clone()], m, v);
+            }
+            if let Some(ema) = ema {
+                // SAFETY: as above.
+                mix_chunk(unsafe { ema.part(range.clone()) }, param, self.ema);
+            }
         });
     }
 }
-
 vectorised! {
     fn update_chunk(f: &Factors, param: &mut [f32], grad: &[f32], m: &mut [f32], v: &mut [f32]) {
         for (((p, &g), m), v) in param.iter_mut().zip(grad).zip(m).zip(v) {
@@ -147,8 +237,11 @@ fn mix(ema: &mut [f32], param: &[f32], weight: f32) {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use burn::tensor::{Device, TensorData};
+
     use crate::testing::{assert_close, numbers};
 
     /// The plain twin: PyTorch's `AdamW` line by line in f64.
@@ -168,24 +261,72 @@ mod tests {
         let mut got = [numbers(len, 1), vec![0.0; len], vec![0.0; len]];
         let mut want: Vec<[f64; 3]> = got[0].iter().map(|&p| [f64::from(p), 0.0, 0.0]).collect();
         for index in 1..=5 {
-            let step = AdamStep {
-                lr: 0.02,
-                beta1: 0.9,
-                beta2: 0.95,
-                eps: 1e-8,
-                weight_decay: 0.1,
-                step: index,
-                grad_scale: 0.7,
-            };
+            let step = AdamStep { step: index, ..STEP };
             let grad = numbers(len, 10 + index);
             let [p, m, v] = &mut got;
-            Factors::new(step).update(p, &grad, m, v);
+            let slices = Slices { param: p, descent: Some((&grad, m, v)), ema: None };
+            Factors::new(step, 0.0).update(vec![slices]);
             want.iter_mut().zip(&grad).for_each(|(x, &g)| *x = twin(&step, x[0], f64::from(g), x[1], x[2]));
         }
         for (n, got) in got.iter().enumerate() {
             let want: Vec<f64> = want.iter().map(|x| x[n]).collect();
             assert_close(got, &want, 2e-6);
         }
+    }
+
+    const STEP: AdamStep = AdamStep {
+        lr: 0.02,
+        beta1: 0.9,
+        beta2: 0.95,
+        eps: 1e-8,
+        weight_decay: 0.1,
+        step: 1,
+        grad_scale: 0.7,
+    };
+
+    /// Oracle: each parameter alone, its average taken afterwards.
+    #[test]
+    fn all_parameters_together_are_each_alone() {
+        let device = Device::flex();
+        let vector =
+            |len: usize, seed| Tensor::from_data(TensorData::new(numbers(len, seed), [len]), &device);
+        let lens = [5, 40_003, 0, 16 * 1024, 1];
+        let all: Vec<Optimized> = lens
+            .into_iter()
+            .zip(0..)
+            .map(|(len, i)| Optimized {
+                param: vector(len, 10 * i),
+                descent: (i != 1).then(|| Descent {
+                    grad: vector(len, 10 * i + 1),
+                    m: vector(len, 10 * i + 2),
+                    v: vector(len, 10 * i + 3).abs(),
+                }),
+                ema: (i != 3).then(|| vector(len, 10 * i + 4)),
+            })
+            .collect();
+        let values = |tensor: &Tensor<1>| tensor.to_data().try_into_vec::<f32>().unwrap();
+        for (one, together) in all.iter().zip(adam(all.clone(), STEP, 0.1)) {
+            let mut alone = adam(vec![Optimized { ema: None, ..one.clone() }], STEP, 0.0).remove(0);
+            alone.ema = one.ema.clone().map(|ema| lerp(ema, alone.param.clone(), 0.1));
+            let pairs = alone.tensors().into_iter().zip(together.tensors());
+            assert_eq!(alone.tensors().len(), together.tensors().len());
+            pairs.into_iter().for_each(|(a, b)| assert_eq!(values(a), values(b)));
+        }
+    }
+
+    #[test]
+    fn what_has_no_other_owner_is_written_in_place() {
+        let len = 100_000;
+        let vector = || Tensor::<1>::ones([len], &Device::flex());
+        let address = |tensor: &Tensor<1>| glue::into_array(tensor.clone()).data().as_ptr();
+        let one = Optimized {
+            param: vector(),
+            descent: Some(Descent { grad: vector(), m: vector(), v: vector() }),
+            ema: Some(vector()),
+        };
+        let before: Vec<_> = one.tensors().into_iter().map(address).collect();
+        let after = adam(vec![one], STEP, 0.5).remove(0);
+        assert_eq!(before, after.tensors().into_iter().map(address).collect::<Vec<_>>());
     }
 
     #[test]

@@ -1,20 +1,26 @@
 //! Scaled dot-product attention: Vaswani et al. 2017, "Attention Is All You Need", arXiv:1706.03762, equation
 //! 1.
 //!
-//! One (image, head) is one piece of work, which keeps the scores of a block of queries at a time. The
-//! backward pass computes them again (Dao et al. 2022, "FlashAttention", arXiv:2205.14135, section 3.1 and
-//! appendix B.2 for the gradients).
+//! The scores of a block of queries are kept at a time, keys down and queries across, so that the softmax of
+//! many queries runs side by side. The backward pass computes them again (Dao et al. 2022, "FlashAttention",
+//! arXiv:2205.14135, section 3.1 and appendix B.2 for the gradients).
 
+use crate::axis::Axis;
+use crate::buffer::unwritten;
 use crate::exp::exp;
-use crate::gemm::{Operand, Target, gemm, multiples};
+use crate::gemm::{Operand, Product, Target, gemm};
 use crate::glue::{self, Array, Operation};
 use crate::simd::vectorised;
-use crate::{reduce, threads};
+use crate::store::End;
+use crate::threads::{self, Shared};
 use burn::tensor::{Tensor, activation};
+use std::ops::Range;
 
-/// Queries whose scores are kept at a time: they stay in the cache, and the gradients of the keys and values
-/// are summed over blocks of so many queries in their order.
+/// Most queries of a block. The gradients of keys and values are summed over blocks in their order.
 const QUERIES: usize = 64;
+/// Scores that stay in the cache: a block of so many, unless its queries would be fewer than [`FEWEST`].
+const SCORES: usize = 64 * 1024;
+const FEWEST: usize = 16;
 
 /// `softmax(scale q k^T) v` for each image and head.
 ///
@@ -26,15 +32,35 @@ const QUERIES: usize = 64;
 pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: f64) -> Tensor<4> {
     let sizes = Sizes::new(q.dims(), k.dims(), v.dims());
     if [&q, &k, &v].into_iter().all(glue::supported) {
-        return glue::apply3(Attention { sizes, scale: scale as f32 }, q, k, v);
+        return glue::apply3(Attention { sizes, scale: scale as f32, planes: false }, q, k, v);
     }
     activation::softmax(q.matmul(k.transpose()) * scale, 3).matmul(v)
+}
+
+/// [`attention`] between the pixels of pictures: `q`, `k`, `v` `[B, heads d, H, W]` give `[B, heads d, H, W]`,
+/// where a head is `d` channels side by side.
+///
+/// # Panics
+/// If the sizes differ, or `heads` does not divide the channels.
+pub fn attention2d(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, heads: usize, scale: f64) -> Tensor<4> {
+    let dims @ [b, c, h, w] = q.dims();
+    assert!(k.dims() == dims && v.dims() == dims, "attention2d: sizes differ");
+    assert!(heads > 0 && c.is_multiple_of(heads), "attention2d: {heads} heads of {c} channels");
+    let tokens = [b, heads, h * w, c / heads];
+    if [&q, &k, &v].into_iter().all(glue::supported) {
+        let sizes = Sizes::new(tokens, tokens, tokens);
+        return glue::apply3(Attention { sizes, scale: scale as f32, planes: true }, q, k, v);
+    }
+    let split = |x: Tensor<4>| x.reshape([b, heads, c / heads, h * w]).swap_dims(2, 3);
+    attention(split(q), split(k), split(v), scale).swap_dims(2, 3).reshape(dims)
 }
 
 #[derive(Clone, Debug)]
 struct Attention {
     sizes: Sizes,
     scale: f32,
+    /// Whether a head is `[d, N]`, channel by channel, instead of `[N, d]`.
+    planes: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -57,14 +83,24 @@ impl Sizes {
     }
 
     /// Elements of q, k, v and the output of one head.
+    #[cfg(test)]
     fn lens(&self) -> [usize; 4] {
         let Self { queries, keys, width, value_width, .. } = *self;
         [queries * width, keys * width, keys * value_width, queries * value_width]
     }
 
+    fn slabs(&self) -> usize {
+        self.images * self.heads
+    }
+
     /// Multiply-adds of the forward pass.
     fn work(&self) -> usize {
-        self.images * self.heads * self.queries * self.keys * (self.width + self.value_width)
+        self.slabs() * self.queries * self.keys * (self.width + self.value_width)
+    }
+
+    /// Queries of a block.
+    fn block(&self) -> usize {
+        (SCORES / self.keys).clamp(FEWEST, QUERIES)
     }
 }
 
@@ -72,7 +108,11 @@ impl Operation for Attention {
     fn forward(&self, inputs: &[Array]) -> Array {
         let [q, k, v] = inputs else { unreachable!("attention has three inputs") };
         let Sizes { images, heads, queries, value_width, .. } = self.sizes;
-        Array::new(self.forward(q.data(), k.data(), v.data()), [images, heads, queries, value_width])
+        let out = self.forward(q.data(), k.data(), v.data());
+        if self.planes {
+            return Array::new(out, q.dims::<4>());
+        }
+        Array::new(out, [images, heads, queries, value_width])
     }
 
     fn backward(&self, inputs: &[Array], grad: &Array, _wanted: &[bool]) -> Vec<Option<Array>> {
@@ -82,118 +122,248 @@ impl Operation for Attention {
     }
 }
 
-/// A row-major matrix of `columns` columns, or its transpose.
+/// One side of a product: vector i of it has the elements `data[i * step + t * along]`.
 #[derive(Clone, Copy)]
-struct Matrix<'a> {
+struct Side<'a> {
     data: &'a [f32],
-    columns: usize,
-    transposed: bool,
+    count: usize,
+    step: usize,
+    along: usize,
 }
 
-impl<'a> Matrix<'a> {
-    fn new(data: &'a [f32], columns: usize) -> Self {
-        Self { data, columns, transposed: false }
+impl<'a> Side<'a> {
+    /// The rows of a row-major matrix.
+    fn rows(data: &'a [f32], columns: usize) -> Self {
+        Self { data, count: data.len() / columns, step: columns, along: 1 }
     }
 
-    fn transpose(self) -> Self {
-        Self { transposed: !self.transposed, ..self }
+    /// The columns of a row-major matrix.
+    fn columns(data: &'a [f32], columns: usize) -> Self {
+        Self { data, count: columns, step: 1, along: columns }
     }
 
-    /// Offsets of the rows and of the columns.
-    fn tables(&self) -> (Vec<usize>, Vec<usize>) {
-        let long = multiples(self.data.len() / self.columns.max(1), self.columns);
-        let short = multiples(self.columns, 1);
-        if self.transposed { (short, long) } else { (long, short) }
-    }
-
-    /// `out += self other`, row-major.
-    fn times(self, other: Matrix, out: &mut [f32]) {
-        let (rows, inner) = self.tables();
-        let (other_inner, columns) = other.tables();
-        let (to_rows, to_cols) = (multiples(rows.len(), columns.len()), multiples(columns.len(), 1));
-        let a = Operand::new(self.data, &rows, &inner);
-        let b = Operand::new(other.data, &columns, &other_inner);
+    /// `out[i, j] += sum_t self[i, t] other[j, t]` over `depth` elements, row-major.
+    fn times(self, other: Side, depth: usize, out: &mut [f32]) {
+        let product = Product {
+            a: Operand::new(self.data, Axis::line(self.count, self.step), Axis::line(depth, self.along)),
+            b: Operand::new(other.data, Axis::line(other.count, other.step), Axis::line(depth, other.along)),
+            to: Target { rows: Axis::line(self.count, other.count), cols: Axis::line(other.count, 1) },
+            end: End { add: true, ..End::default() },
+        };
         // SAFETY: the target is a row-major matrix.
-        unsafe { gemm(a, b, Target { rows: &to_rows, cols: &to_cols }, out) };
+        unsafe { gemm(product, out) };
+    }
+}
+
+/// The queries, keys, values or outputs of one head.
+#[derive(Clone, Copy)]
+struct Head<'a> {
+    data: &'a [f32],
+    tokens: usize,
+    width: usize,
+    planes: bool,
+}
+
+impl<'a> Head<'a> {
+    /// Distances between tokens and between features.
+    fn steps(&self) -> (usize, usize) {
+        if self.planes { (1, self.tokens) } else { (self.width, 1) }
+    }
+
+    /// Token by token.
+    fn tokens(self, range: Range<usize>) -> Side<'a> {
+        let (step, along) = self.steps();
+        Side { data: &self.data[range.start * step..], count: range.len(), step, along }
+    }
+
+    fn all(self) -> Side<'a> {
+        self.tokens(0..self.tokens)
+    }
+
+    /// Feature by feature, of some tokens.
+    fn features(self, range: Range<usize>) -> Side<'a> {
+        let (along, step) = self.steps();
+        Side { data: &self.data[range.start * along..], count: self.width, step, along }
+    }
+}
+
+/// Writes `block`, the features down and the tokens `range` across, to its place in the head `slab` of `out`.
+///
+/// # Safety
+/// Nobody else touches these tokens.
+unsafe fn store(block: &[f32], range: Range<usize>, head: Head, slab: usize, out: &Shared) {
+    let start = slab * head.tokens * head.width;
+    for (feature, row) in block.chunks_exact(range.len()).enumerate() {
+        if head.planes {
+            let at = start + feature * head.tokens;
+            // SAFETY: promised by the caller.
+            unsafe { out.part(at + range.start..at + range.end) }.copy_from_slice(row);
+        } else {
+            for (token, &x) in range.clone().zip(row) {
+                let at = start + token * head.width + feature;
+                // SAFETY: promised by the caller.
+                unsafe { out.part(at..at + 1)[0] = x };
+            }
+        }
     }
 }
 
 impl Attention {
+    fn head<'a>(&self, data: &'a [f32], slab: usize, [tokens, width]: [usize; 2]) -> Head<'a> {
+        Head { data: &data[slab * tokens * width..][..tokens * width], tokens, width, planes: self.planes }
+    }
+
     fn forward(&self, q: &[f32], k: &[f32], v: &[f32]) -> Vec<f32> {
-        let Sizes { images, heads, keys, width, value_width, .. } = self.sizes;
-        let [q_len, k_len, v_len, out_len] = self.sizes.lens();
-        let mut out = vec![0.0; images * heads * out_len];
-        threads::for_each_block([&mut out], [out_len], self.sizes.work(), |head, [out]| {
-            let (k, v) = (part(k, head, k_len), Matrix::new(part(v, head, v_len), value_width));
-            let queries = part(q, head, q_len).chunks(QUERIES * width);
-            for (q, out) in queries.zip(out.chunks_mut(QUERIES * value_width)) {
-                let p = self.probabilities(q, k);
-                Matrix::new(&p, keys).times(v, out);
-            }
+        let Sizes { queries, keys, width, value_width, .. } = self.sizes;
+        let mut out = unwritten(self.sizes.slabs() * queries * value_width);
+        let shared = Shared::new(&mut out);
+        let blocks = queries.div_ceil(self.sizes.block());
+        threads::for_each(self.sizes.slabs() * blocks, threads::pays(self.sizes.work()), |task| {
+            let (slab, block) = (task / blocks, task % blocks);
+            let range = self.range(block);
+            let q = self.head(q, slab, [queries, width]);
+            let (k, v) = (self.head(k, slab, [keys, width]), self.head(v, slab, [keys, value_width]));
+            let p = self.probabilities(q, k, range.clone());
+            let mut y = vec![0.0; value_width * range.len()];
+            v.features(0..keys).times(Side::columns(&p, range.len()), keys, &mut y);
+            let like = Head { tokens: queries, ..v };
+            // SAFETY: every task has a head or queries of its own.
+            unsafe { store(&y, range, like, slab, &shared) };
         });
         out
     }
 
-    /// `softmax(scale q k^T)` for some queries of one head.
-    fn probabilities(&self, q: &[f32], k: &[f32]) -> Vec<f32> {
-        let Sizes { keys, width, .. } = self.sizes;
-        let mut p = vec![0.0; q.len() / width * keys];
-        Matrix::new(q, width).times(Matrix::new(k, width).transpose(), &mut p);
-        softmax(&mut p, keys, self.scale);
+    fn range(&self, block: usize) -> Range<usize> {
+        let size = self.sizes.block();
+        block * size..self.sizes.queries.min((block + 1) * size)
+    }
+
+    /// `softmax(scale k q^T)` for some queries of one head: keys down, queries across.
+    fn probabilities(&self, q: Head, k: Head, range: Range<usize>) -> Vec<f32> {
+        let queries = range.len();
+        let mut p = vec![0.0; k.tokens * queries];
+        k.all().times(q.tokens(range), k.width, &mut p);
+        softmax(&mut p, queries, self.scale);
         p
     }
 
     /// With `p = softmax(scale q k^T)` and `out = p v`: `dv = p^T dout`, `dp = dout v^T`,
     /// `ds = p (dp - sum over the row of p dp)`, `dq = scale ds k`, `dk = scale ds^T q`.
     fn backward(&self, q: &[f32], k: &[f32], v: &[f32], dout: &[f32]) -> [Vec<f32>; 3] {
-        let Sizes { keys, width, value_width, .. } = self.sizes;
-        let [q_len, k_len, v_len, out_len] = self.sizes.lens();
-        let [mut dq, mut dk, mut dv] = [q, k, v].map(|x| vec![0.0; x.len()]);
-        let outs = [&mut dq[..], &mut dk, &mut dv];
-        threads::for_each_block(outs, [q_len, k_len, v_len], 2 * self.sizes.work(), |head, [dq, dk, dv]| {
-            let (k, v) = (part(k, head, k_len), part(v, head, v_len));
-            let queries = part(q, head, q_len).chunks(QUERIES * width);
-            let douts = part(dout, head, out_len).chunks(QUERIES * value_width);
-            for ((q, dout), dq) in queries.zip(douts).zip(dq.chunks_mut(QUERIES * width)) {
-                let p = self.probabilities(q, k);
-                let dout = Matrix::new(dout, value_width);
-                Matrix::new(&p, keys).transpose().times(dout, dv);
+        let Sizes { queries, keys, width, value_width, .. } = self.sizes;
+        let [mut dq, mut dk, mut dv] = [q, k, v].map(|x| unwritten(x.len()));
+        let outs = [&mut dq, &mut dk, &mut dv].map(|out| Shared::new(out));
+        threads::for_each(self.sizes.slabs(), threads::pays(2 * self.sizes.work()), |slab| {
+            let (q, dout) =
+                (self.head(q, slab, [queries, width]), self.head(dout, slab, [queries, value_width]));
+            let (k, v) = (self.head(k, slab, [keys, width]), self.head(v, slab, [keys, value_width]));
+            // Features down, tokens across, as `store` takes them.
+            let (mut dk, mut dv) = (vec![0.0; k.data.len()], vec![0.0; v.data.len()]);
+            for range in (0..queries.div_ceil(self.sizes.block())).map(|block| self.range(block)) {
+                let count = range.len();
+                let p = self.probabilities(q, k, range.clone());
                 let mut ds = vec![0.0; p.len()];
-                dout.times(Matrix::new(v, value_width).transpose(), &mut ds);
-                softmax_backward(&p, &mut ds, keys, self.scale);
-                let ds = Matrix::new(&ds, keys);
-                ds.times(Matrix::new(k, width), dq);
-                ds.transpose().times(Matrix::new(q, width), dk);
+                dout.features(range.clone()).times(Side::rows(&p, count), count, &mut dv);
+                v.all().times(dout.tokens(range.clone()), value_width, &mut ds);
+                softmax_backward(&p, &mut ds, count, self.scale);
+                let mut dq = vec![0.0; count * width];
+                k.features(0..keys).times(Side::columns(&ds, count), keys, &mut dq);
+                q.features(range.clone()).times(Side::rows(&ds, count), count, &mut dk);
+                // SAFETY: every task has a head of its own.
+                unsafe { store(&dq, range, q, slab, &outs[0]) };
+            }
+            // SAFETY: as above.
+            unsafe {
+                store(&dk, 0..keys, k, slab, &outs[1]);
+                store(&dv, 0..keys, v, slab, &outs[2]);
             }
         });
         [dq, dk, dv]
     }
 }
 
-/// The run of `len` elements of the piece `index`.
-fn part(x: &[f32], index: usize, len: usize) -> &[f32] {
-    &x[index * len..][..len]
-}
-
 vectorised! {
-    /// `softmax(scale row)` of every row, shifted by the largest element so that nothing overflows.
-    fn softmax(p: &mut [f32], keys: usize, scale: f32) {
-        for row in p.chunks_exact_mut(keys) {
-            row.iter_mut().for_each(|x| *x *= scale);
-            let largest = reduce::largest(row);
-            row.iter_mut().for_each(|x| *x = exp(*x - largest));
-            let factor = (1.0 / reduce::fold([&*row], |[x]| x)) as f32;
-            row.iter_mut().for_each(|x| *x *= factor);
+    /// `softmax(scale column)` of each of `count` columns, at most [`QUERIES`], shifted by the largest element so
+    /// that nothing overflows.
+    fn softmax(p: &mut [f32], count: usize, scale: f32) {
+        let mut largest = [f32::NEG_INFINITY; QUERIES];
+        for row in p.chunks_exact(count) {
+            for (top, &x) in largest.iter_mut().zip(row) {
+                let x = scale * x;
+                *top = if x > *top { x } else { *top };
+            }
+        }
+        let mut sums = Sums::default();
+        for rows in p.chunks_mut(ROWS * count) {
+            let mut short = [0.0_f32; QUERIES];
+            for row in rows.chunks_exact_mut(count) {
+                for ((x, top), sum) in row.iter_mut().zip(&largest).zip(&mut short) {
+                    *x = exp(scale * *x - top);
+                    *sum += *x;
+                }
+            }
+            sums.add(&short);
+        }
+        let mut factors = [0.0_f32; QUERIES];
+        for (factor, sum) in factors.iter_mut().zip(sums.0) {
+            *factor = (1.0 / sum) as f32;
+        }
+        for row in p.chunks_exact_mut(count) {
+            for (x, factor) in row.iter_mut().zip(&factors) {
+                *x *= factor;
+            }
         }
     }
 
     /// Turns `d`, the gradient of the probabilities `p`, into the one of the scores before `scale`.
-    fn softmax_backward(p: &[f32], d: &mut [f32], keys: usize, scale: f32) {
-        for (p, d) in p.chunks_exact(keys).zip(d.chunks_exact_mut(keys)) {
-            let along = reduce::fold([p, &*d], |[p, d]| p * d) as f32;
-            d.iter_mut().zip(p).for_each(|(d, &p)| *d = scale * p * (*d - along));
+    fn softmax_backward(p: &[f32], d: &mut [f32], count: usize, scale: f32) {
+        let mut sums = Sums::default();
+        for (p, d) in p.chunks(ROWS * count).zip(d.chunks(ROWS * count)) {
+            let mut short = [0.0_f32; QUERIES];
+            for (p, d) in p.chunks_exact(count).zip(d.chunks_exact(count)) {
+                for ((p, d), sum) in p.iter().zip(d).zip(&mut short) {
+                    *sum += p * d;
+                }
+            }
+            sums.add(&short);
+        }
+        let mut along = [0.0_f32; QUERIES];
+        for (along, sum) in along.iter_mut().zip(sums.0) {
+            *along = sum as f32;
+        }
+        for (p, d) in p.chunks_exact(count).zip(d.chunks_exact_mut(count)) {
+            for ((d, p), along) in d.iter_mut().zip(p).zip(&along) {
+                *d = scale * p * (*d - along);
+            }
         }
     }
+}
+
+/// Rows whose columns are summed in f32 before the sums go to f64: the rounding stays that of a short sum.
+const ROWS: usize = 64;
+
+/// Sums of columns.
+struct Sums([f64; QUERIES]);
+
+impl Default for Sums {
+    fn default() -> Self {
+        Self([0.0; QUERIES])
+    }
+}
+
+impl Sums {
+    #[inline(always)]
+    fn add(&mut self, short: &[f32; QUERIES]) {
+        for (sum, &x) in self.0.iter_mut().zip(short) {
+            *sum += f64::from(x);
+        }
+    }
+}
+
+/// The run of `len` elements of the piece `index`.
+#[cfg(test)]
+fn part(x: &[f32], index: usize, len: usize) -> &[f32] {
+    &x[index * len..][..len]
 }
 
 /// The plain twin: the definition and its derivative in f64.
@@ -249,11 +419,15 @@ mod tests {
 
     #[test]
     fn equals_the_definition_forward_and_backward() {
-        for [images, heads, queries, keys, width, value_width] in
-            [[1, 1, 1, 1, 1, 1], [2, 3, 5, 7, 4, 3], [3, 2, 64, 64, 32, 32], [1, 1, 33, 300, 8, 40]]
-        {
+        for [images, heads, queries, keys, width, value_width] in [
+            [1, 1, 1, 1, 1, 1],
+            [2, 3, 5, 7, 4, 3],
+            [3, 2, 64, 64, 32, 32],
+            [1, 1, 33, 300, 8, 40],
+            [1, 2, 70, 5000, 4, 4],
+        ] {
             let sizes = Sizes { images, heads, queries, keys, width, value_width };
-            let op = Attention { sizes, scale: 1.0 / (width as f32).sqrt() };
+            let op = Attention { sizes, scale: 1.0 / (width as f32).sqrt(), planes: false };
             let [q_len, k_len, v_len, out_len] = sizes.lens().map(|len| len * images * heads);
             let (q, k, v) = (numbers(q_len, 1), numbers(k_len, 2), numbers(v_len, 3));
             let dout = numbers(out_len, 4);
@@ -264,5 +438,24 @@ mod tests {
             assert_close(&grads[1], &dk, 2e-5);
             assert_close(&grads[2], &dv, 2e-5);
         }
+    }
+
+    /// Oracle: the same numbers, token by token.
+    #[test]
+    fn channel_by_channel_is_the_same_to_the_bit() {
+        let [slabs, tokens, width] = [6, 77, 12];
+        let sizes = Sizes { images: 2, heads: 3, queries: tokens, keys: tokens, width, value_width: width };
+        let transposed = |x: &[f32], rows: usize, columns: usize| -> Vec<f32> {
+            let at = |i: usize| (i / (rows * columns), i % (rows * columns));
+            let from = |(slab, i): (usize, usize)| slab * rows * columns + i % rows * columns + i / rows;
+            (0..x.len()).map(|i| x[from(at(i))]).collect()
+        };
+        let [q, k, v, dout] = [1, 2, 3, 4].map(|seed| numbers(slabs * tokens * width, seed));
+        let op = |planes| Attention { sizes, scale: 0.3, planes };
+        let planes = [&q, &k, &v, &dout].map(|x| transposed(x, tokens, width));
+        let out = op(true).forward(&planes[0], &planes[1], &planes[2]);
+        assert_eq!(transposed(&out, width, tokens), op(false).forward(&q, &k, &v));
+        let grads = op(true).backward(&planes[0], &planes[1], &planes[2], &planes[3]);
+        assert_eq!(grads.map(|grad| transposed(&grad, width, tokens)), op(false).backward(&q, &k, &v, &dout));
     }
 }

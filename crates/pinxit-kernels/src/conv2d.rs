@@ -3,10 +3,16 @@
 //! [`forward`], [`backward_x`] and [`backward_weight`] over a [`Geometry`] are the one entry of every
 //! convolution: a masked one has a geometry with fewer taps, a transposed one exchanges the first two.
 
-use crate::gemm::{Operand, Target, gemm, multiples};
-use crate::geometry::{Geometry, grid};
+use crate::axis::Axis;
+use crate::buffer::unwritten;
+use crate::gemm::{Operand, Product, Target, gemm, gemm_all, gemm_deep};
+use crate::geometry::Geometry;
 use crate::glue::{self, Array, Operation};
-use crate::{reduce, threads, winograd};
+use crate::pad::pad;
+use crate::phases::{Padded, Phase};
+use crate::store::End;
+use crate::tile::MR;
+use crate::{linear, reduce, threads, winograd};
 use burn::tensor::module::conv2d as burn_conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, TensorData};
@@ -29,11 +35,11 @@ pub fn conv2d(
     padding: usize,
 ) -> Tensor<4> {
     check_bias(&weight, bias.as_ref());
-    if !supported(&x, &weight, bias.as_ref()) {
+    if !glue::supported_layer(&x, &weight, bias.as_ref()) {
         let options = ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1);
         return burn_conv2d(x, weight, bias, options);
     }
-    apply(Conv2d { stride, padding, alive: None }, x, weight, bias)
+    glue::apply_layer(Conv2d { stride, padding, alive: None }, x, weight, bias)
 }
 
 /// [`conv2d`] of stride 1 with a kernel of which some taps are zero in every filter, which are skipped: the
@@ -55,35 +61,18 @@ pub fn masked_conv2d(
     check_bias(&weight, bias.as_ref());
     let [_, _, kh, kw] = weight.dims();
     assert_eq!(alive.len(), kh * kw, "masked_conv2d: a mask for a kernel of {kh}x{kw}");
-    if supported(&x, &weight, bias.as_ref()) {
-        return apply(Conv2d { stride: 1, padding, alive: Some(alive.into()) }, x, weight, bias);
+    if glue::supported_layer(&x, &weight, bias.as_ref()) {
+        return glue::apply_layer(Conv2d { stride: 1, padding, alive: Some(alive.into()) }, x, weight, bias);
     }
     let mask: Vec<f32> = alive.iter().map(|&alive| f32::from(u8::from(alive))).collect();
-    let mask = Tensor::from_data(TensorData::new(mask, [1, 1, kh, kw]), &weight.device());
+    let mask =
+        Tensor::<4>::from_data(TensorData::new(mask, [1, 1, kh, kw]), &weight.device()).cast(weight.dtype());
     burn_conv2d(x, weight * mask, bias, ConvOptions::new([1; 2], [padding; 2], [1; 2], 1))
 }
 
 fn check_bias(weight: &Tensor<4>, bias: Option<&Tensor<1>>) {
     if let Some(bias) = bias {
         assert_eq!(bias.dims(), [weight.dims()[0]], "conv2d: bias");
-    }
-}
-
-/// Whether the kernels handle these tensors.
-pub(crate) fn supported<const D: usize>(x: &Tensor<D>, weight: &Tensor<D>, bias: Option<&Tensor<1>>) -> bool {
-    glue::supported(x) && glue::supported(weight) && bias.is_none_or(glue::supported)
-}
-
-/// `op(x, weight, bias)` or `op(x, weight)`.
-pub(crate) fn apply<const D: usize>(
-    op: impl Operation,
-    x: Tensor<D>,
-    weight: Tensor<D>,
-    bias: Option<Tensor<1>>,
-) -> Tensor<D> {
-    match bias {
-        Some(bias) => glue::apply3(op, x, weight, bias),
-        None => glue::apply2(op, x, weight),
     }
 }
 
@@ -115,82 +104,65 @@ impl Operation for Conv2d {
         let dx = || Array::new(backward_x(&geometry, weight.data(), grad.data(), None), x.dims::<4>());
         let dw = || Array::new(backward_weight(&geometry, x.data(), grad.data()), weight.dims::<4>());
         let db = || Array::new(backward_bias(grad), [geometry.out_channels]);
-        let mut grads = vec![wanted[0].then(dx), wanted[1].then(dw)];
-        if let Some(&wanted) = wanted.get(2) {
-            grads.push(wanted.then(db));
-        }
-        grads
+        glue::layer_grads(wanted, dx, dw, db)
     }
-}
-
-/// The planes of `x`, `from` in size, set into planes of zeros of the size `to` at (`top`, `top`).
-fn pad(x: &[f32], from: [usize; 2], to: [usize; 2], top: [usize; 2]) -> Cow<'_, [f32]> {
-    if from == to {
-        return Cow::Borrowed(x);
-    }
-    let (area, padded) = (from[0] * from[1], to[0] * to[1]);
-    let mut out = vec![0.0; x.len() / area.max(1) * padded];
-    threads::for_each_block([&mut out], [padded], x.len(), |plane, [out]| {
-        let rows = x[plane * area..][..area].chunks_exact(from[1]);
-        for (row, out) in rows.zip(out.chunks_exact_mut(to[1]).skip(top[0])) {
-            out[top[1]..top[1] + from[1]].copy_from_slice(row);
-        }
-    });
-    Cow::Owned(out)
 }
 
 fn pad_input<'a>(g: &Geometry, x: &'a [f32]) -> Cow<'a, [f32]> {
     pad(x, g.input, g.padded(), [g.padding; 2])
 }
 
-/// Sets the planes of images to the bias of their channel.
-fn fill_planes(y: &mut [f32], area: usize, bias: Option<&[f32]>) {
-    let len = y.len();
-    if let Some(bias) = bias {
-        threads::for_each_block([y], [area], len, |plane, [y]| y.fill(bias[plane % bias.len()]));
-    }
+/// A convolution whose kernel covers the whole image is a fully connected layer.
+fn dense(g: &Geometry) -> Option<linear::Sizes> {
+    let covers = g.padding == 0 && g.kernel == g.input && g.alive.is_none();
+    covers.then(|| linear::Sizes { batch: g.images, inputs: g.filter(), outputs: g.out_channels })
 }
 
 /// `y[b, o, .] = sum over (c, i, j) of weight[o, c, i, j] x[b, c, .] + bias[o]`.
 pub(crate) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+    if let Some(sizes) = dense(g) {
+        return linear::forward(sizes, x, weight, End::bias(bias));
+    }
     if let Some(y) = winograd::forward(g, x, weight, bias) {
         return y;
     }
-    let mut y = vec![0.0; g.output_dims().iter().product()];
-    fill_planes(&mut y, g.output_area(), bias);
     let x = pad_input(g, x);
-    let (channels, within) = (multiples(g.out_channels, g.filter()), g.weights());
-    let (pixels, taps) = (g.pixels(), g.taps());
-    let (rows, cols) = (multiples(g.out_channels, g.output_area()), g.output_pixels());
-    let a = Operand::new(weight, &channels, &within);
-    let b = Operand::new(&x, &pixels, &taps);
+    let (weights, taps) = (g.weights(), g.taps());
+    let product = Product {
+        a: Operand::new(weight, Axis::line(g.out_channels, g.filter()), Axis::List(&weights)),
+        b: Operand::new(&x, g.pixels(), Axis::List(&taps)),
+        to: Target { rows: Axis::line(g.out_channels, g.output_area()), cols: g.output_pixels() },
+        end: End::bias(bias),
+    };
+    let mut y = unwritten(g.output_dims().iter().product());
     // SAFETY: the target is the row-major output itself.
-    unsafe { gemm(a, b, Target { rows: &rows, cols: &cols }, &mut y) };
+    unsafe { gemm(product, &mut y) };
     y
 }
 
 /// `dw[o, c, i, j] = sum over (b, y, x) of dy[b, o, y, x] x[b, c, ...]`, image after image.
 pub(crate) fn backward_weight(g: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
+    if let Some(sizes) = dense(g) {
+        return linear::backward_weight(sizes, x, dy);
+    }
     if let Some(dw) = winograd::backward_weight(g, x, dy) {
         return dw;
     }
     let x = pad_input(g, x);
-    let (taps, pixels) = (g.taps(), g.pixels());
-    let (channels, output_pixels) = (multiples(g.out_channels, g.output_area()), g.output_pixels());
-    let (rows, cols) = (multiples(taps.len(), g.out_channels), multiples(g.out_channels, 1));
-    let a = Operand::new(&x, &taps, &pixels);
-    let b = Operand::new(dy, &channels, &output_pixels);
-    // Summed with the output channels side by side, transposed once.
-    let mut sums = vec![0.0; g.out_channels * taps.len()];
-    // SAFETY: the target is a row-major matrix.
-    unsafe { gemm(a, b, Target { rows: &rows, cols: &cols }, &mut sums) };
-    let mut dw = vec![0.0; g.out_channels * g.filter()];
-    let weights = g.weights();
-    for (o, dw) in dw.chunks_exact_mut(g.filter().max(1)).enumerate() {
-        for (&at, sums) in weights.iter().zip(sums.chunks_exact(g.out_channels)) {
-            dw[at] = sums[o];
-        }
-    }
+    let (taps, weights) = (g.taps(), g.weights());
+    let patches = Operand::new(&x, Axis::List(&taps), g.pixels());
+    let channels = Operand::new(dy, Axis::line(g.out_channels, g.output_area()), g.output_pixels());
+    let (filters, weights) = (Axis::line(g.out_channels, g.filter()), Axis::List(&weights));
+    // The rows of the product are read in place, so they are the patches, whose numbers are read by many taps.
+    let product = if g.out_channels > MR {
+        Product { a: patches, b: channels, to: Target { rows: weights, cols: filters }, end: End::default() }
+    } else {
+        Product { a: channels, b: patches, to: Target { rows: filters, cols: weights }, end: End::default() }
+    };
+    let len = g.out_channels * g.filter();
+    let mut dw = if g.alive.is_some() { vec![0.0; len] } else { unwritten(len) };
+    // SAFETY: the places of different weights are different, and without a mask they are all there are.
+    unsafe { gemm_deep(product, &mut dw) };
     dw
 }
 
@@ -204,70 +176,27 @@ pub(crate) fn backward_bias(dy: &Array) -> Vec<f32> {
     reduce::sum_rows(&sums, channels)
 }
 
-/// `dx`, one phase at a time.
-///
-/// Input pixels whose padded place is r modulo the stride see only the taps r, r + s, r + 2s, ..., so each of
-/// the s x s phases of `dx` is a convolution of `dy` with stride 1 by those taps reversed. With s = 1 this is
-/// the convolution with the flipped kernel. `bias` is one of the input channels, which a transposed
-/// convolution adds.
+/// `dx[b, c, .] = sum over (o, i, j) of weight[o, c, i, j] dy[b, o, .] + bias[c]`, where only a transposed
+/// convolution has a bias.
 pub(crate) fn backward_x(g: &Geometry, weight: &[f32], dy: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+    if let (Some(sizes), None) = (dense(g), bias) {
+        return linear::backward_x(sizes, weight, dy);
+    }
     if let Some(dx) = winograd::backward_x(g, weight, dy, bias) {
         return dx;
     }
-    let mut dx = vec![0.0; g.images * g.in_channels * g.input_area()];
-    fill_planes(&mut dx, g.input_area(), bias);
     let reach = g.kernel.map(|size| size.div_ceil(g.stride) - 1);
     let last = g.input.map(|size| (size - 1 + g.padding) / g.stride);
     let size: [usize; 2] = std::array::from_fn(|d| reach[d] + g.output[d].max(last[d] + 1));
     let dy = pad(dy, g.output, size, reach);
-    for phase in 0..g.stride * g.stride {
-        let phase = [phase / g.stride, phase % g.stride];
-        backward_x_phase(g, phase, weight, &dy, size, reach, &mut dx);
-    }
+    let dy = Padded { data: &dy, size, reach };
+    let phases: Vec<Phase> =
+        (0..g.stride * g.stride).filter_map(|at| Phase::new(g, [at / g.stride, at % g.stride], dy)).collect();
+    let products: Vec<Product> = phases.iter().map(|phase| phase.product(g, weight, dy, bias)).collect();
+    let mut dx = unwritten(g.images * g.in_channels * g.input_area());
+    // SAFETY: each pixel belongs to one phase.
+    unsafe { gemm_all(&products, &mut dx) };
     dx
-}
-
-fn backward_x_phase(
-    g: &Geometry,
-    phase: [usize; 2],
-    weight: &[f32],
-    dy: &[f32],
-    size: [usize; 2],
-    reach: [usize; 2],
-    dx: &mut [f32],
-) {
-    let s = g.stride;
-    // Places q with 0 <= s q + phase - padding < size of the input.
-    let first: [usize; 2] = std::array::from_fn(|d| g.padding.saturating_sub(phase[d]).div_ceil(s));
-    let end: [usize; 2] =
-        std::array::from_fn(|d| (g.input[d] + g.padding).saturating_sub(phase[d]).div_ceil(s));
-    let count: [usize; 2] = std::array::from_fn(|d| end[d].saturating_sub(first[d]));
-    let taps = g.phase_taps(phase);
-    if count.contains(&0) || taps.is_empty() {
-        return;
-    }
-    let ([kh, kw], [h, w]) = (g.kernel, size);
-    let (mut in_weight, mut in_dy) = (Vec::new(), Vec::new());
-    for o in 0..g.out_channels {
-        for [i, j] in &taps {
-            in_weight.push((o * g.in_channels * kh + i) * kw + j);
-            in_dy.push((o * h + reach[0] - i / s) * w + reach[1] - j / s);
-        }
-    }
-    let offset = |steps: [usize; 2], start: usize, image: usize| {
-        let mut offsets = grid([g.images, count[0], count[1]], [image, steps[0], steps[1]]);
-        offsets.iter_mut().for_each(|offset| *offset += start);
-        offsets
-    };
-    let patches = offset([w, 1], first[0] * w + first[1], g.out_channels * h * w);
-    let [top, left]: [usize; 2] = std::array::from_fn(|d| first[d] * s + phase[d] - g.padding);
-    let cols = offset([s * g.input[1], s], top * g.input[1] + left, g.in_channels * g.input_area());
-    let channels = multiples(g.in_channels, kh * kw);
-    let rows = multiples(g.in_channels, g.input_area());
-    let a = Operand::new(weight, &channels, &in_weight);
-    let b = Operand::new(dy, &patches, &in_dy);
-    // SAFETY: different pixels of different planes.
-    unsafe { gemm(a, b, Target { rows: &rows, cols: &cols }, dx) };
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use crate::conv2d;
 use crate::geometry::Geometry;
-use crate::glue::{Array, Operation};
+use crate::glue::{self, Array, Operation};
 use burn::tensor::Tensor;
 use burn::tensor::module::conv_transpose2d as burn_conv_transpose2d;
 use burn::tensor::ops::ConvTransposeOptions;
@@ -33,8 +33,8 @@ pub fn conv_transpose2d(
     if let Some(bias) = &bias {
         assert_eq!(bias.dims(), [weight.dims()[1]], "conv_transpose2d: bias");
     }
-    if conv2d::supported(&x, &weight, bias.as_ref()) {
-        return conv2d::apply(op, x, weight, bias);
+    if glue::supported_layer(&x, &weight, bias.as_ref()) {
+        return glue::apply_layer(op, x, weight, bias);
     }
     let options = ConvTransposeOptions::new([stride; 2], [padding; 2], [output_padding; 2], [1; 2], 1);
     burn_conv_transpose2d(x, weight, bias, options)
@@ -85,10 +85,6 @@ impl Operation for ConvTranspose2d {
         let dx = || Array::new(conv2d::forward(&g, dy, inputs[1].data(), None), inputs[0].dims::<4>());
         let dw = || Array::new(conv2d::backward_weight(&g, dy, inputs[0].data()), inputs[1].dims::<4>());
         let db = || Array::new(conv2d::backward_bias(grad), [g.in_channels]);
-        let mut grads = vec![wanted[0].then(dx), wanted[1].then(dw)];
-        if let Some(&wanted) = wanted.get(2) {
-            grads.push(wanted.then(db));
-        }
-        grads
+        glue::layer_grads(wanted, dx, dw, db)
     }
 }

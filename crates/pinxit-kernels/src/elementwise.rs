@@ -61,7 +61,7 @@ pub fn reparameterise<const D: usize>(
 }
 
 /// Two batches mixed, each image of each with a factor of its own: `x s + y t` for `x` and `y` `[B, ..]`, `s` and
-/// `t` `[B]`. Differentiable in `x` and `y`.
+/// `t` `[B]`. Differentiable in all four.
 ///
 /// # Panics
 /// If the shapes do not match.
@@ -77,13 +77,15 @@ pub fn mix_images<const D: usize>(
     }
     let mut each = [1; D];
     each[0] = x.dims()[0];
-    x * s.detach().reshape(each) + y * t.detach().reshape(each)
+    x * s.reshape(each) + y * t.reshape(each)
 }
 
 #[derive(Clone, Debug)]
 struct Add<const D: usize>;
 
 impl<const D: usize> Operation for Add<D> {
+    const KEEPS_INPUTS: bool = false;
+
     fn forward(&self, inputs: &[Array]) -> Array {
         let [x, y] = inputs else { unreachable!("add has two inputs") };
         let mut sum = unwritten(x.data().len());
@@ -102,10 +104,12 @@ impl<const D: usize> Operation for Add<D> {
 struct ConcatChannels<const D: usize>;
 
 impl<const D: usize> Operation for ConcatChannels<D> {
+    const KEEPS_INPUTS: bool = false;
+
     fn forward(&self, inputs: &[Array]) -> Array {
         let [x, y] = inputs else { unreachable!("concat_channels has two inputs") };
         let mut dims = x.dims::<D>();
-        let sizes = inputs.iter().map(|x| image::<D>(x)).collect::<Vec<_>>();
+        let sizes = inputs.iter().map(image::<D>).collect::<Vec<_>>();
         let mut all = unwritten(x.data().len() + y.data().len());
         let work = all.len();
         threads::for_each_block([&mut all], [(sizes[0] + sizes[1]).max(1)], work, |i, [all]| {
@@ -120,7 +124,7 @@ impl<const D: usize> Operation for ConcatChannels<D> {
     fn backward(&self, inputs: &[Array], grad: &Array, wanted: &[bool]) -> Vec<Option<Array>> {
         let sizes = [image::<D>(&inputs[0]), image::<D>(&inputs[1])];
         let part = |n: usize| {
-            let mut part = unwritten(inputs[n].data().len());
+            let mut part = unwritten(inputs[n].dims::<D>().iter().product());
             let work = part.len();
             threads::for_each_block([&mut part], [sizes[n].max(1)], work, |i, [part]| {
                 part.copy_from_slice(&grad.data()[i * (sizes[0] + sizes[1]) + n * sizes[0]..][..sizes[n]]);
@@ -140,6 +144,8 @@ fn image<const D: usize>(x: &Array) -> usize {
 struct SumPixels;
 
 impl Operation for SumPixels {
+    const KEEPS_INPUTS: bool = false;
+
     fn forward(&self, inputs: &[Array]) -> Array {
         let [b, c, h, w] = inputs[0].dims();
         let (x, area) = (inputs[0].data(), h * w);
@@ -154,7 +160,7 @@ impl Operation for SumPixels {
 
     fn backward(&self, inputs: &[Array], grad: &Array, _wanted: &[bool]) -> Vec<Option<Array>> {
         let dims @ [_, _, h, w] = inputs[0].dims();
-        let mut dx = unwritten(inputs[0].data().len());
+        let mut dx = unwritten(dims.iter().product());
         let work = dx.len();
         threads::for_each_block([&mut dx], [(h * w).max(1)], work, |row, [dx]| dx.fill(grad.data()[row]));
         vec![Some(Array::new(dx, dims))]
@@ -213,8 +219,15 @@ impl<const D: usize> Operation for MixImages<D> {
     }
 
     fn backward(&self, inputs: &[Array], grad: &Array, wanted: &[bool]) -> Vec<Option<Array>> {
-        let [x, _, s, t] = inputs else { unreachable!("mix_images has four inputs") };
+        let [x, y, s, t] = inputs else { unreachable!("mix_images has four inputs") };
         let image = image::<D>(x).max(1);
+        let along = |x: &Array| {
+            let sums = threads::map(s.data().len(), threads::pays(x.data().len()), |i| {
+                let part = i * image..(i + 1) * image;
+                products(&grad.data()[part.clone()], &x.data()[part]) as f32
+            });
+            Array::new(sums, s.dims::<1>())
+        };
         let scaled = |factors: &Array| {
             let mut out = unwritten(x.data().len());
             let work = out.len();
@@ -224,7 +237,12 @@ impl<const D: usize> Operation for MixImages<D> {
             });
             Array::new(out, x.dims::<D>())
         };
-        vec![wanted[0].then(|| scaled(s)), wanted[1].then(|| scaled(t)), None, None]
+        vec![
+            wanted[0].then(|| scaled(s)),
+            wanted[1].then(|| scaled(t)),
+            wanted[2].then(|| along(x)),
+            wanted[3].then(|| along(y)),
+        ]
     }
 }
 
@@ -251,6 +269,11 @@ vectorised! {
         for ((z, &x), &y) in z.iter_mut().zip(x).zip(y) {
             *z = x * s + y * t;
         }
+    }
+
+    /// The sum of the products of two slices.
+    fn products(x: &[f32], y: &[f32]) -> f64 {
+        reduce::fold([x, y], |[x, y]| x * y)
     }
 
     /// `e^(log_variance / 2) noise`.
@@ -353,9 +376,14 @@ mod tests {
             let each = |f: &dyn Fn(usize) -> f64| (0..wx.len()).map(f).collect::<Vec<f64>>();
             let want = each(&|i| wx[i] * ws[i / size] + wy[i] * wt[i / size]);
             assert_close(MixImages::<4>.forward(&inputs).data(), &want, 1e-6);
-            let want = [each(&|i| wdz[i] * ws[i / size]), each(&|i| wdz[i] * wt[i / size])];
+            let along = |x: &[f64]| {
+                let products: Vec<f64> = wdz.iter().zip(x).map(|(dz, x)| dz * x).collect();
+                products.chunks(size).map(|products| products.iter().sum()).collect()
+            };
+            let want =
+                [each(&|i| wdz[i] * ws[i / size]), each(&|i| wdz[i] * wt[i / size]), along(&wx), along(&wy)];
             for (got, want) in backward(&MixImages::<4>, &inputs, &dz).iter().zip(want) {
-                assert_close(got.as_ref().unwrap().data(), &want, 1e-6);
+                assert_close(got.as_ref().unwrap().data(), &want, 1e-5);
             }
         }
     }

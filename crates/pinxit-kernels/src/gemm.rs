@@ -1,43 +1,52 @@
-//! Matrix product of two operands that are addressed by offset tables: the core of every dense kernel.
+//! Matrix product of two operands whose numbers are addressed by the places along their sides: the core of every
+//! dense kernel.
 //!
-//! An element (i, k) of an [`Operand`] lies at `outer[i] + depth[k]`, two tables added. Rows of a matrix, its
-//! transpose, the pixels of a batch of images and the taps of a convolution are all of this form, so a
-//! convolution is a matrix product whose patches are gathered while they are packed: no im2col buffer exists,
+//! An element (i, k) of an [`Operand`] lies at `outer[i] + depth[k]`, the places of two [`Axis`] added. Rows of a
+//! matrix, its transpose, the pixels of a batch of images and the taps of a convolution are all of this form, so
+//! a convolution is a matrix product whose patches are gathered while they are packed: no im2col buffer exists,
 //! and a tile of columns may span several small images.
 //!
 //! The output is cut into tiles of [`MR`] x [`NR`] elements that are accumulated in registers over blocks of
 //! the depth. The order of summation of an element depends on the depth alone (block by block, in order
-//! within a block): not on the number of rows and columns, nor on the place in a tile, nor on the threads.
+//! within a block): not on the number of rows and columns, nor on the place in a tile, nor on the threads. Only
+//! [`gemm_deep`], which no image's own result comes from, looks at the other sizes too.
 
-use crate::simd::vectorised;
+use crate::axis::Axis;
+use crate::buffer::unwritten;
+use crate::pack::{Columns, SLACK};
+use crate::store::{End, Spot, Stage};
 use crate::threads::{self, Shared};
-use crate::tile::{self, MR, NR, Tile};
+use crate::tile::{self, MR, NR, Rows, Tile};
 use std::cell::RefCell;
 use std::ops::Range;
 
-/// Side of the squares that packing transposes.
-const SQUARE: usize = 8;
+/// Numbers of a line of the cache.
+const LINE: usize = 16;
 /// Largest block of the depth: a packed panel of `DEPTH x NR` elements stays in the cache.
-const DEPTH: usize = 384;
+const DEPTH: usize = 640;
 /// Multiply-adds below which a product stays on one thread.
-const WORTH_THREADS: usize = 1 << 19;
-/// Tasks that a product is cut into, if its columns alone give fewer.
-const TASKS: usize = 8;
+const WORTH_THREADS: usize = 1 << 18;
+/// Parts that a deep product is summed in.
+const PARTS: usize = 8;
+/// Tiles of rows that a task has at least, where it has a choice.
+const TILES: usize = 6;
+/// Tasks that a product is cut into, if it has so many tiles.
+const TASKS: usize = 16;
 
 /// A matrix whose element (i, k) is `data[outer[i] + depth[k]]`; k is what the product sums over.
 #[derive(Clone, Copy)]
 pub(crate) struct Operand<'a> {
     data: &'a [f32],
-    outer: &'a [usize],
-    depth: &'a [usize],
+    outer: Axis<'a>,
+    depth: Axis<'a>,
 }
 
 impl<'a> Operand<'a> {
     /// # Panics
-    /// If the sum of two offsets lies outside of `data`: the kernels read without asking again.
-    pub(crate) fn new(data: &'a [f32], outer: &'a [usize], depth: &'a [usize]) -> Self {
-        if let (Some(i), Some(k)) = (outer.iter().max(), depth.iter().max()) {
-            assert!(i + k < data.len(), "offset {i} + {k} outside of {} elements", data.len());
+    /// If the sum of two places lies outside of `data`: the kernels read without asking again.
+    pub(crate) fn new(data: &'a [f32], outer: Axis<'a>, depth: Axis<'a>) -> Self {
+        if let (Some(i), Some(k)) = (outer.largest(), depth.largest()) {
+            assert!(i + k < data.len(), "place {i} + {k} outside of {} elements", data.len());
         }
         Self { data, outer, depth }
     }
@@ -46,226 +55,297 @@ impl<'a> Operand<'a> {
 /// Where the element (i, j) of a product goes: `rows[i] + cols[j]`.
 #[derive(Clone, Copy)]
 pub(crate) struct Target<'a> {
-    pub(crate) rows: &'a [usize],
-    pub(crate) cols: &'a [usize],
+    pub(crate) rows: Axis<'a>,
+    pub(crate) cols: Axis<'a>,
 }
 
-/// Multiples `0, step, 2 step, ...`.
-pub(crate) fn multiples(count: usize, step: usize) -> Vec<usize> {
-    (0..count).map(|i| i * step).collect()
+/// A product: its left side, its right side, where it goes and what is done to it on the way.
+#[derive(Clone, Copy)]
+pub(crate) struct Product<'a> {
+    pub(crate) a: Operand<'a>,
+    pub(crate) b: Operand<'a>,
+    pub(crate) to: Target<'a>,
+    pub(crate) end: End<'a>,
 }
 
-/// `out[i, j] += sum_k a[i, k] b[j, k]`.
+impl Product<'_> {
+    /// # Panics
+    /// If the sizes differ, or a place lies outside of `len` numbers.
+    fn check(&self, len: usize) {
+        let Self { a, b, to, .. } = self;
+        let (m, n, depth) = (a.outer.len(), b.outer.len(), a.depth.len());
+        assert_eq!((depth, m, n), (b.depth.len(), to.rows.len(), to.cols.len()), "sizes of a matrix product");
+        if let (Some(row), Some(col)) = (to.rows.largest(), to.cols.largest()) {
+            assert!(row + col < len, "place {row} + {col} outside of {len} elements");
+        }
+    }
+}
+
+/// `out[i, j] = end(sum_k a[i, k] b[j, k])`; what `out` held before does not matter.
 ///
 /// # Safety
-/// The offsets `to.rows[i] + to.cols[j]` are different for different (i, j).
-pub(crate) unsafe fn gemm(a: Operand, b: Operand, to: Target, out: &mut [f32]) {
-    let (m, n, depth) = (a.outer.len(), b.outer.len(), a.depth.len());
-    assert_eq!((depth, m, n), (b.depth.len(), to.rows.len(), to.cols.len()), "sizes of a matrix product");
-    let tiled = copy_pays(a, n).then(|| Tiled::new(a));
-    let a = tiled.as_ref().map_or(a, Tiled::operand);
+/// The places `to.rows[i] + to.cols[j]` are different for different (i, j).
+pub(crate) unsafe fn gemm(product: Product, out: &mut [f32]) {
+    // SAFETY: promised by the caller.
+    unsafe { gemm_all(&[product], out) };
+}
+
+/// Several products whose columns read the same numbers, in turn for each panel of columns.
+///
+/// # Safety
+/// As for [`gemm`], for different (i, j) of all products.
+pub(crate) unsafe fn gemm_all(products: &[Product], out: &mut [f32]) {
+    let tiled: Vec<Option<Tiled>> = products.iter().map(Tiled::if_pays).collect();
+    let plans: Vec<Plan> = products
+        .iter()
+        .zip(&tiled)
+        .map(|(product, tiled)| {
+            product.check(out.len());
+            Plan::new(Product { a: tiled.as_ref().map_or(product.a, Tiled::operand), ..*product })
+        })
+        .collect();
     let out = Shared::new(out);
-    let worth = m * n * depth >= WORTH_THREADS;
-    let (row_tiles, panels) = (m.div_ceil(MR), n.div_ceil(NR));
-    let row_blocks = if worth { TASKS.div_ceil(panels.max(1)).min(row_tiles) } else { 1 };
-    let height = row_tiles.div_ceil(row_blocks.max(1)) * MR;
-    threads::for_each(row_blocks * panels, worth, |task| {
-        let rows = block(task % row_blocks, height, m);
-        let cols = block(task / row_blocks, NR, n);
-        // SAFETY: tasks have different rows or columns, so by the caller's promise different elements.
-        unsafe { columns(a, b, to, rows, cols, &out) };
+    let row_tiles = plans.iter().map(|plan| plan.rows().div_ceil(MR)).max().unwrap_or(0);
+    let panels = plans.iter().map(|plan| plan.panels()).max().unwrap_or(0);
+    let worth = plans.iter().map(|plan| plan.work()).sum::<usize>() >= WORTH_THREADS;
+    let groups = panels.min(TASKS);
+    // Every block of rows packs the columns again.
+    let row_blocks = if worth { (row_tiles / TILES).clamp(1, TASKS / groups.max(1)) } else { 1 };
+    threads::for_each(row_blocks * groups, worth, |task| {
+        for panel in share(task / row_blocks, groups, panels) {
+            for plan in plans.iter().filter(|plan| panel < plan.panels()) {
+                let tiles = share(task % row_blocks, row_blocks, plan.rows().div_ceil(MR));
+                let rows = tiles.start * MR..plan.rows().min(tiles.end * MR);
+                // SAFETY: tasks have different rows or columns, so by the caller's promise different elements.
+                unsafe { plan.columns(rows, panel, 0..plan.depth(), &out) };
+            }
+        }
     });
 }
 
-/// Whether a copy of `a` pays: each number is read by so many panels of columns that copying it costs little
-/// beside, or by some of them from rows that lie on the same lines of the cache. Patches of images, which
-/// share their numbers, are never copied.
+/// As [`gemm`], for a depth that is much greater than the number of rows and columns: the depth is cut into parts
+/// that are summed alone, then together in their order. The cut depends on the sizes of the product.
+///
+/// # Safety
+/// As for [`gemm`].
+pub(crate) unsafe fn gemm_deep(product: Product, out: &mut [f32]) {
+    product.check(out.len());
+    let Product { a, b, to, .. } = product;
+    let (m, n, depth) = (a.outer.len(), b.outer.len(), a.depth.len());
+    let small = PARTS * m * n <= (m + n) * depth / 4 && !product.end.add;
+    let parts = if small { PARTS.min(depth / DEPTH) } else { 1 };
+    if parts < 2 {
+        // SAFETY: promised by the caller.
+        return unsafe { gemm(product, out) };
+    }
+    let (rows, cols) = (Axis::line(m, n), Axis::line(n, 1));
+    let part = Product { to: Target { rows, cols }, end: End::default(), ..product };
+    let plan = Plan::new(part);
+    let panels = n.div_ceil(NR);
+    let mut sums = unwritten(parts * m * n);
+    let shared = Shared::new(&mut sums);
+    threads::for_each(parts * panels, true, |task| {
+        let (part, panel) = (task / panels, task % panels);
+        // SAFETY: each task writes its columns of its part.
+        unsafe {
+            let sums = Shared::new(shared.part(part * m * n..(part + 1) * m * n));
+            plan.columns(0..m, panel, share(part, parts, depth), &sums);
+        }
+    });
+    let (rows, cols) = (to.rows.table(0..m), to.cols.table(0..n));
+    let out = Shared::new(out);
+    threads::for_each(m, parts * m * n >= WORTH_THREADS, |i| {
+        let mut total = sums[i * n..(i + 1) * n].to_vec();
+        for part in 1..parts {
+            total.iter_mut().zip(&sums[(part * m + i) * n..]).for_each(|(x, y)| *x += y);
+        }
+        for (col, sum) in cols.iter().zip(total) {
+            let at = rows[i] + col;
+            // SAFETY: promised by the caller.
+            unsafe { out.part(at..at + 1)[0] = product.end.of(i, sum) };
+        }
+    });
+}
+
+/// The part `index` of `parts` parts of `0..len`, equal up to 1.
+fn share(index: usize, parts: usize, len: usize) -> Range<usize> {
+    index * len / parts..(index + 1) * len / parts
+}
+
+/// Whether a copy of `a` pays, of which each number is read by several panels of columns: if its numbers lie apart
+/// in both directions, or its rows on the same lines of the cache. Patches of images, which share their numbers,
+/// are never copied.
 fn copy_pays(a: Operand, columns: usize) -> bool {
-    const LINES: usize = 256;
-    let step = a.outer.get(1).map_or(0, |second| second.abs_diff(a.outer[0]));
-    let panels = if step > 0 && step.is_multiple_of(LINES) { 4 } else { 16 };
-    columns >= panels * NR && a.outer.len() * a.depth.len() <= a.data.len()
+    /// Numbers of one way of the first cache.
+    const WAY: usize = 1024;
+    let step = |axis: Axis| {
+        let mut first = [0; 2];
+        let known = first.len().min(axis.len());
+        axis.places(0, &mut first[..known]);
+        first[1].abs_diff(first[0])
+    };
+    let (row, k) = (step(a.outer), step(a.depth));
+    let apart = row > 1 && k > 1 && columns >= 12 * NR;
+    let same_lines = row > 0 && row.is_multiple_of(WAY) && columns >= 4 * NR;
+    (apart || same_lines) && a.outer.len() * a.depth.len() <= a.data.len()
 }
 
 /// A copy of an operand with the rows of a tile side by side: (i, k) at `(i / MR) MR depth + k MR + i % MR`.
 struct Tiled {
     data: Vec<f32>,
     outer: Vec<usize>,
-    depth: Vec<usize>,
+    depth: usize,
 }
 
 impl Tiled {
+    fn if_pays(product: &Product) -> Option<Self> {
+        copy_pays(product.a, product.b.outer.len()).then(|| Self::new(product.a))
+    }
+
     fn new(a: Operand) -> Self {
         let (rows, depth) = (a.outer.len(), a.depth.len());
-        let mut data = vec![0.0; rows.next_multiple_of(MR) * depth];
-        threads::for_each_block([&mut data], [MR * depth], rows * depth, |tile, [data]| {
-            let rows = &a.outer[tile * MR..rows.min((tile + 1) * MR)];
-            for (k, line) in a.depth.iter().zip(data.chunks_exact_mut(MR)) {
-                line.iter_mut().zip(rows).for_each(|(x, row)| *x = a.data[row + k]);
+        let (outer, ks) = (a.outer.table(0..rows), a.depth.table(0..depth));
+        let len = rows.next_multiple_of(MR) * depth;
+        let mut data = unwritten(len);
+        threads::for_each_block([&mut data], [MR * depth], len, |tile, [data]| {
+            let rows: [usize; MR] = std::array::from_fn(|i| outer[(tile * MR + i).min(rows - 1)]);
+            for (k, line) in ks.iter().zip(data.as_chunks_mut::<MR>().0) {
+                // SAFETY: `Operand::new` asked whether every sum of two places lies in the data.
+                *line = rows.map(|row| unsafe { *a.data.get_unchecked(row + k) });
             }
         });
-        let outer = (0..rows).map(|i| i / MR * MR * depth + i % MR).collect();
-        Self { data, outer, depth: multiples(depth, MR) }
+        Self { data, outer: (0..rows).map(|i| i / MR * MR * depth + i % MR).collect(), depth }
     }
 
     fn operand(&self) -> Operand<'_> {
-        Operand::new(&self.data, &self.outer, &self.depth)
+        Operand::new(&self.data, Axis::List(&self.outer), Axis::line(self.depth, MR))
     }
 }
 
-fn block(index: usize, size: usize, len: usize) -> Range<usize> {
-    (index * size).min(len)..((index + 1) * size).min(len)
+/// Fetches the line of a place, which need not exist.
+#[inline(always)]
+fn prefetch(data: &[f32], place: usize) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: a prefetch of whatever address does nothing else.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(data.as_ptr().wrapping_add(place).cast()) };
+    }
 }
 
-/// The columns `cols`, at most [`NR`], of the rows `rows`.
-///
-/// # Safety
-/// Nobody else touches these elements of `out`, and their offsets are different.
-unsafe fn columns(a: Operand, b: Operand, to: Target, rows: Range<usize>, cols: Range<usize>, out: &Shared) {
-    thread_local! {
-        static PANEL: RefCell<Vec<f32>> = RefCell::new(vec![0.0; DEPTH * NR]);
-    }
-    let depth = a.depth.len();
-    let blocks = depth.div_ceil(DEPTH).max(1);
-    let length = depth.div_ceil(blocks);
-    let mut sums = [0.0; MR * NR];
-    PANEL.with_borrow_mut(|panel| {
-        for index in 0..blocks {
-            let ks = block(index, length, depth);
-            let panel = &mut panel[..ks.len() * NR];
-            pack(b, cols.clone(), ks.clone(), panel);
-            for start in rows.clone().step_by(MR) {
-                let rows = start..rows.end.min(start + MR);
-                multiply(a, rows.clone(), ks.clone(), panel, &mut sums);
-                // SAFETY: promised by the caller.
-                unsafe { add(&sums, to, rows, cols.clone(), out) };
-            }
-        }
+/// A product with the tables of its rows.
+struct Plan<'a> {
+    product: Product<'a>,
+    a_rows: Vec<usize>,
+    to_rows: Vec<usize>,
+}
+
+/// What a thread keeps between its tasks.
+struct Scratch {
+    panel: Vec<f32>,
+    a_depth: [usize; DEPTH],
+    b_depth: [usize; DEPTH],
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
+        panel: vec![0.0; DEPTH * NR + SLACK + LINE],
+        a_depth: [0; DEPTH],
+        b_depth: [0; DEPTH],
     });
 }
 
-/// Adds the sums of a tile to the output.
-///
-/// # Safety
-/// As for [`columns`].
-unsafe fn add(tile: &Tile, to: Target, rows: Range<usize>, cols: Range<usize>, out: &Shared) {
-    let cols = &to.cols[cols];
-    let together = consecutive(cols);
-    for (row, sums) in to.rows[rows].iter().zip(tile.chunks_exact(NR)) {
-        if together {
-            let start = row + cols[0];
-            // SAFETY: promised by the caller.
-            let part = unsafe { out.part(start..start + cols.len()) };
-            part.iter_mut().zip(sums).for_each(|(y, sum)| *y += sum);
-        } else {
-            for (col, sum) in cols.iter().zip(sums) {
-                // SAFETY: promised by the caller.
-                unsafe { out.part(row + col..row + col + 1)[0] += sum };
-            }
-        }
-    }
-}
-
-/// Copies the columns `cols` of the depths `ks` side by side: `panel[k * NR + j]`.
-fn pack(b: Operand, cols: Range<usize>, ks: Range<usize>, panel: &mut [f32]) {
-    match run(&b.outer[cols.clone()]) {
-        Some((32, 1)) => pack_runs::<32, 1>(b, cols, ks, panel),
-        Some((16, 1)) => pack_runs::<16, 1>(b, cols, ks, panel),
-        Some((8, 1)) => pack_runs::<8, 1>(b, cols, ks, panel),
-        Some((4, 1)) => pack_runs::<4, 1>(b, cols, ks, panel),
-        Some((32, 2)) => pack_runs::<32, 2>(b, cols, ks, panel),
-        Some((16, 2)) => pack_runs::<16, 2>(b, cols, ks, panel),
-        Some((8, 2)) => pack_runs::<8, 2>(b, cols, ks, panel),
-        Some((4, 2)) => pack_runs::<4, 2>(b, cols, ks, panel),
-        _ => pack_scattered(b, cols, ks, panel),
-    }
-}
-
-/// The largest length such that groups of so many columns lie at even steps in memory, and the step: 1 or 2,
-/// the stride of a convolution.
-fn run(starts: &[usize]) -> Option<(usize, usize)> {
-    let even = |length, step| {
-        starts.chunks(length).all(|group| group.windows(2).all(|pair| pair[1] == pair[0] + step))
-    };
-    let runs = [1, 2].into_iter().flat_map(|step| [32, 16, 8, 4].map(|length| (length, step)));
-    runs.into_iter().find(|&(length, step)| starts.len() == NR && even(length, step))
-}
-
-vectorised! {
-    /// Columns in groups of `RUN` at steps of `STEP`.
-    fn pack_runs<const RUN: usize, const STEP: usize>(b: Operand, cols: Range<usize>, ks: Range<usize>, panel: &mut [f32]) {
-        let starts = &b.outer[cols];
-        for (&k, row) in b.depth[ks].iter().zip(panel.chunks_exact_mut(NR)) {
-            for (part, start) in row.chunks_exact_mut(RUN).zip(starts.iter().step_by(RUN)) {
-                let from = &b.data[start + k..][..(RUN - 1) * STEP + 1];
-                if STEP == 1 {
-                    part.copy_from_slice(from);
-                } else {
-                    (0..RUN).for_each(|j| part[j] = from[j * STEP]);
-                }
-            }
-        }
+impl<'a> Plan<'a> {
+    fn new(product: Product<'a>) -> Self {
+        let table = |axis: Axis| axis.table(0..axis.len());
+        Self { product, a_rows: table(product.a.outer), to_rows: table(product.to.rows) }
     }
 
-    /// Columns that lie apart: squares of 8 x 8 are transposed where the depths lie side by side.
-    fn pack_scattered(b: Operand, cols: Range<usize>, ks: Range<usize>, panel: &mut [f32]) {
-        let (starts, ks) = (&b.outer[cols], &b.depth[ks]);
-        // Columns that do not exist repeat the first one; their sums are never stored.
-        let mut all = [starts[0]; NR];
-        all[..starts.len()].copy_from_slice(starts);
-        let mut done = 0;
-        while done < ks.len() {
-            let next = &ks[done..ks.len().min(done + SQUARE)];
-            if next.len() == SQUARE && consecutive(next) {
-                let rows = &mut panel[done * NR..][..SQUARE * NR];
-                for (columns, starts) in all.as_chunks::<SQUARE>().0.iter().enumerate() {
-                    let square = starts.map(|start| {
-                        let mut line = [0.0; SQUARE];
-                        line.copy_from_slice(&b.data[start + next[0]..][..SQUARE]);
-                        line
-                    });
-                    for (k, row) in rows.as_chunks_mut::<NR>().0.iter_mut().enumerate() {
-                        let row = &mut row[columns * SQUARE..][..SQUARE];
-                        (0..SQUARE).for_each(|j| row[j] = square[j][k]);
+    fn rows(&self) -> usize {
+        self.a_rows.len()
+    }
+
+    fn panels(&self) -> usize {
+        self.product.b.outer.len().div_ceil(NR)
+    }
+
+    fn depth(&self) -> usize {
+        self.product.a.depth.len()
+    }
+
+    /// Multiply-adds.
+    fn work(&self) -> usize {
+        self.rows() * self.product.b.outer.len() * self.depth()
+    }
+
+    /// The columns of the panel `panel` of the rows `rows`, summed over `ks`.
+    ///
+    /// # Safety
+    /// Nobody else touches these elements of `out`, they exist, and their places are different.
+    unsafe fn columns(&self, rows: Range<usize>, panel: usize, ks: Range<usize>, out: &Shared) {
+        let Product { a, b, to, end } = &self.product;
+        let cols = panel * NR..b.outer.len().min((panel + 1) * NR);
+        let (mut from, mut places) = ([0; NR], [0; NR]);
+        b.outer.places(cols.start, &mut from[..cols.len()]);
+        to.cols.places(cols.start, &mut places[..cols.len()]);
+        let columns = Columns::new(b.data, &mut from, cols.len());
+        let ahead = (cols.end + NR <= b.outer.len()).then(|| {
+            let mut ahead = [0; 2];
+            b.outer.places(cols.end, &mut ahead[..1]);
+            b.outer.places(cols.end + NR / 2, &mut ahead[1..]);
+            ahead
+        });
+        let mut sums = Tile([0.0; MR * NR]);
+        let blocks = ks.len().div_ceil(DEPTH).max(1);
+        SCRATCH.with_borrow_mut(|Scratch { panel, a_depth, b_depth }| {
+            // Vectors that begin with a line are read and written faster.
+            let start = panel.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
+            let panel = &mut panel[start..];
+            for block in 0..blocks {
+                let part = share(block, blocks, ks.len());
+                let stage = Stage { first: block == 0, last: block + 1 == blocks };
+                let (a_depth, b_depth) = (&mut a_depth[..part.len()], &mut b_depth[..part.len()]);
+                a.depth.places(ks.start + part.start, a_depth);
+                b.depth.places(ks.start + part.start, b_depth);
+                columns.pack(b_depth, panel);
+                for first in rows.clone().step_by(MR) {
+                    // The next panel comes while this one is multiplied.
+                    if let Some(ahead) = ahead {
+                        let part = share((first - rows.start) / MR, rows.len().div_ceil(MR), b_depth.len());
+                        b_depth[part]
+                            .iter()
+                            .for_each(|k| ahead.iter().for_each(|at| prefetch(b.data, at + k)));
                     }
+                    let count = MR.min(rows.end - first);
+                    let tile_rows = Rows { data: a.data, starts: &self.a_rows[first..first + count] };
+                    let spot =
+                        Spot { rows: &self.to_rows[first..first + count], cols: &places[..cols.len()] };
+                    spot.prefetch(out);
+                    // SAFETY: `Operand::new` asked whether every sum of two places lies in the data.
+                    unsafe { tile::multiply(&tile_rows, a_depth, panel, cols.len(), &mut sums) };
+                    // SAFETY: promised by the caller.
+                    unsafe { spot.put(&mut sums, first, stage, end, out) };
                 }
-                done += SQUARE;
-            } else {
-                for (x, start) in panel[done * NR..][..NR].iter_mut().zip(all) {
-                    // SAFETY: `Operand::new` asked whether every sum of two offsets lies in the data.
-                    *x = unsafe { *b.data.get_unchecked(start + next[0]) };
-                }
-                done += 1;
             }
-        }
+        });
     }
-}
-
-/// Whether each offset is the one before plus 1.
-#[inline(always)]
-fn consecutive(offsets: &[usize]) -> bool {
-    offsets.windows(2).all(|pair| pair[1] == pair[0] + 1)
-}
-
-/// The sums of one tile over the depths `ks`, with the columns packed in `panel`.
-fn multiply(a: Operand, rows: Range<usize>, ks: Range<usize>, panel: &[f32], sums: &mut Tile) {
-    // Rows that do not exist repeat the first one; their sums are never stored.
-    let mut starts = [a.outer[rows.start]; MR];
-    starts[..rows.len()].copy_from_slice(&a.outer[rows]);
-    // SAFETY: `Operand::new` asked whether every sum of two offsets lies in the data.
-    unsafe { tile::multiply(a.data, &starts, &a.depth[ks], panel, sums) };
 }
 
 /// The plain twin: sums in f64.
 #[cfg(test)]
-pub(crate) fn reference(a: Operand, b: Operand, to: Target, out: &mut [f64]) {
-    for (i, row) in to.rows.iter().enumerate() {
-        for (j, col) in to.cols.iter().enumerate() {
-            let terms = (0..a.depth.len()).map(|k| {
-                let (x, y) = (a.data[a.outer[i] + a.depth[k]], b.data[b.outer[j] + b.depth[k]]);
-                f64::from(x) * f64::from(y)
-            });
-            out[row + col] += terms.sum::<f64>();
+pub(crate) fn reference(product: Product, out: &mut [f64]) {
+    let Product { a, b, to, end } = product;
+    let table = |axis: Axis| axis.table(0..axis.len());
+    let [a_rows, a_depth, b_rows, b_depth] = [a.outer, a.depth, b.outer, b.depth].map(table);
+    let [rows, cols] = [to.rows, to.cols].map(table);
+    for (i, row) in rows.iter().enumerate() {
+        for (j, col) in cols.iter().enumerate() {
+            let terms = a_depth
+                .iter()
+                .zip(&b_depth)
+                .map(|(k, l)| f64::from(a.data[a_rows[i] + k]) * f64::from(b.data[b_rows[j] + l]));
+            let sum = terms.sum::<f64>() + f64::from(end.bias.map_or(0.0, |bias| bias[i]));
+            out[row + col] = crate::activation::twin::value(end.activation, sum);
         }
     }
 }
@@ -273,28 +353,55 @@ pub(crate) fn reference(a: Operand, b: Operand, to: Target, out: &mut [f64]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::activation::Activation;
     use crate::testing::{assert_close, numbers};
 
     #[test]
     fn equals_the_sum_in_f64_for_odd_sizes_and_layouts() {
-        for (m, n, depth) in
-            [(1, 1, 1), (3, 5, 7), (8, 32, 256), (9, 33, 257), (17, 100, 600), (130, 65, 40), (20, 140, 512)]
-        {
-            let (x, y) = (numbers(m * depth, 1), numbers(n * depth, 2));
-            for transposed in [false, true] {
-                let (outer, inner) = if transposed { (1, n) } else { (depth, 1) };
-                let tables =
-                    (multiples(m, depth), multiples(depth, 1), multiples(n, outer), multiples(depth, inner));
-                let a = Operand::new(&x, &tables.0, &tables.1);
-                let b = Operand::new(&y, &tables.2, &tables.3);
-                let (rows, cols) = (multiples(m, n), multiples(n, 1));
-                let to = Target { rows: &rows, cols: &cols };
-                let (mut got, mut want) = (vec![1.0; m * n], vec![1.0; m * n]);
-                // SAFETY: a row-major matrix has different offsets.
-                unsafe { gemm(a, b, to, &mut got) };
-                reference(a, b, to, &mut want);
-                assert_close(&got, &want, 1e-5);
+        for (m, n, depth) in [
+            (1, 1, 1),
+            (3, 5, 7),
+            (2, 3, 0),
+            (8, 32, 256),
+            (9, 33, 257),
+            (17, 100, 600),
+            (130, 65, 40),
+            (20, 550, 512),
+        ] {
+            for layout in 0..8 {
+                check(m, n, depth, [layout & 1 > 0, layout & 2 > 0, layout & 4 > 0]);
             }
+        }
+    }
+
+    #[test]
+    fn a_deep_product_is_summed_in_parts() {
+        check(24, 70, 10_000, [true, false, false]);
+    }
+
+    /// Each of the three matrices as it is or transposed.
+    fn check(m: usize, n: usize, depth: usize, transposed: [bool; 3]) {
+        let (x, y, bias) = (numbers(m * depth, 1), numbers(n * depth, 2), numbers(m, 3));
+        let sides = |transposed: bool, rows: usize, cols: usize| {
+            let (outer, inner) = if transposed { (1, rows) } else { (cols, 1) };
+            (Axis::line(rows, outer), Axis::line(cols, inner))
+        };
+        let operand = |data, (outer, depth)| Operand::new(data, outer, depth);
+        let (rows, cols) = sides(transposed[2], m, n);
+        for end in [End::default(), End { bias: Some(&bias), activation: Activation::Tanh, add: false }] {
+            let a = operand(&x, sides(transposed[0], m, depth));
+            let b = operand(&y, sides(transposed[1], n, depth));
+            let product = Product { a, b, to: Target { rows, cols }, end };
+            let mut want = vec![f64::NAN; m * n];
+            reference(product, &mut want);
+            let mut got = vec![f32::NAN; m * n];
+            // SAFETY: a matrix has different places.
+            unsafe { gemm(product, &mut got) };
+            assert_close(&got, &want, 3e-5);
+            got.fill(f32::NAN);
+            // SAFETY: as above.
+            unsafe { gemm_deep(product, &mut got) };
+            assert_close(&got, &want, 3e-5);
         }
     }
 }

@@ -5,6 +5,8 @@
 //! sum of two offsets, one of the output pixel and one of the tap ([`Geometry::pixels`], [`Geometry::taps`]),
 //! which is the form that [`crate::gemm`] multiplies directly.
 
+use crate::axis::Axis;
+
 /// Sizes of a convolution.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Geometry<'a> {
@@ -89,28 +91,17 @@ impl<'a> Geometry<'a> {
     }
 
     /// Place of the patch of each output pixel (b, y, x) in the padded input.
-    pub(crate) fn pixels(&self) -> Vec<usize> {
+    pub(crate) fn pixels(&self) -> Axis<'static> {
         let [h, w] = self.padded();
         let steps = [self.in_channels * h * w, self.stride * w, self.stride];
-        grid([self.images, self.output[0], self.output[1]], steps)
+        Axis::grid([self.images, self.output[0], self.output[1]], steps)
     }
 
     /// Place of each output pixel (b, y, x) of channel 0 in the output.
-    pub(crate) fn output_pixels(&self) -> Vec<usize> {
-        grid([self.images, 1, self.output_area()], [self.out_channels * self.output_area(), 0, 1])
+    pub(crate) fn output_pixels(&self) -> Axis<'static> {
+        let steps = [self.out_channels * self.output_area(), 0, 1];
+        Axis::grid([self.images, 1, self.output_area()], steps)
     }
-}
-
-/// Offsets of the points of a grid in row-major order.
-pub(crate) fn grid(sizes: [usize; 3], steps: [usize; 3]) -> Vec<usize> {
-    let mut offsets = Vec::with_capacity(sizes.iter().product());
-    for a in 0..sizes[0] {
-        for b in 0..sizes[1] {
-            let start = a * steps[0] + b * steps[1];
-            offsets.extend((0..sizes[2]).map(|c| start + c * steps[2]));
-        }
-    }
-    offsets
 }
 
 /// The plain twin: the definition, summed in f64, forward and backward at once.

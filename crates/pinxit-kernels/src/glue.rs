@@ -8,9 +8,10 @@ use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::Checkpoi
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
+use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, DispatchDevice, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, Shape, Tensor, TensorData};
 use std::fmt::Debug;
 
 /// A contiguous `f32` array in row-major order.
@@ -25,6 +26,23 @@ impl Array {
 
     fn from_tensor(tensor: FlexTensor) -> Self {
         Self(tensor.to_contiguous())
+    }
+
+    /// The same elements in another shape.
+    pub(crate) fn reshaped(self, dims: impl Into<Vec<usize>>) -> Self {
+        Self(self.0.reshape(Shape::from(dims.into())))
+    }
+
+    /// An array of this shape that holds one element, for operations that ask for no more.
+    fn shape_only(self) -> Self {
+        let shape = self.0.shape();
+        let one = FlexTensor::from_data(TensorData::new(vec![0.0_f32], vec![1; shape.num_dims()]));
+        Self(Flex::float_expand(one, shape))
+    }
+
+    /// As Burn's CPU backend holds it.
+    pub(crate) fn into_flex(self) -> FlexTensor {
+        self.0
     }
 
     pub(crate) fn data(&self) -> &[f32] {
@@ -47,6 +65,15 @@ impl Array {
 pub(crate) trait Operation: Clone + Debug + Send + Sync + 'static {
     fn forward(&self, inputs: &[Array]) -> Array;
 
+    /// Whether the backward pass looks at the elements of the inputs, not at their shapes alone: if not, they are
+    /// free as soon as nothing else needs them.
+    const KEEPS_INPUTS: bool = true;
+
+    /// Whether [`Operation::backward`] gets the output after the inputs.
+    fn keeps_output(&self) -> bool {
+        false
+    }
+
     /// Gradients with respect to the inputs for which `wanted` is true, given the one of the output.
     fn backward(&self, inputs: &[Array], grad: &Array, wanted: &[bool]) -> Vec<Option<Array>>;
 }
@@ -54,6 +81,15 @@ pub(crate) trait Operation: Clone + Debug + Send + Sync + 'static {
 /// Whether the kernels handle this tensor.
 pub(crate) fn supported<const D: usize>(x: &Tensor<D>) -> bool {
     x.dtype() == DType::F32 && matches!(x.device().inner().as_dispatch(), DispatchDevice::Flex(_))
+}
+
+/// Whether the kernels handle the tensors of a layer.
+pub(crate) fn supported_layer<const D: usize>(
+    x: &Tensor<D>,
+    weight: &Tensor<D>,
+    bias: Option<&Tensor<1>>,
+) -> bool {
+    supported(x) && supported(weight) && bias.is_none_or(supported)
 }
 
 /// The elements of a [`supported`] tensor, without its history.
@@ -93,6 +129,33 @@ pub(crate) fn apply3<const D: usize, const E: usize, const F: usize, const G: us
     c: Tensor<F>,
 ) -> Tensor<G> {
     Tensor::from_dispatch(Dispatch::ternary(op, a.into_dispatch(), b.into_dispatch(), c.into_dispatch()))
+}
+
+/// `op(x, weight, bias)`, or `op(x, weight)` without bias.
+pub(crate) fn apply_layer<const D: usize>(
+    op: impl Operation,
+    x: Tensor<D>,
+    weight: Tensor<D>,
+    bias: Option<Tensor<1>>,
+) -> Tensor<D> {
+    match bias {
+        Some(bias) => apply3(op, x, weight, bias),
+        None => apply2(op, x, weight),
+    }
+}
+
+/// The gradients of a layer that are wanted, of its input, its weight, and its bias if it has one.
+pub(crate) fn layer_grads(
+    wanted: &[bool],
+    dx: impl FnOnce() -> Array,
+    dweight: impl FnOnce() -> Array,
+    dbias: impl FnOnce() -> Array,
+) -> Vec<Option<Array>> {
+    let mut grads = vec![wanted[0].then(dx), wanted[1].then(dweight)];
+    if let Some(&wanted) = wanted.get(2) {
+        grads.push(wanted.then(dbias));
+    }
+    grads
 }
 
 /// `op(a, b, c, d)`.
@@ -189,19 +252,23 @@ fn tracked<C: CheckpointStrategy, O: Operation, const N: usize>(
 ) -> FloatTensor<Autodiff<Flex>> {
     let nodes = inputs.each_ref().map(|input| input.node());
     let inputs = inputs.map(|input| Array::from_tensor(input.into_primitive()));
-    let output = op.forward(&inputs).0;
+    let output = op.forward(&inputs);
+    let kept = op.keeps_output().then(|| output.clone());
     match Step(op).prepare::<C>(nodes).compute_bound().stateful() {
-        OpsKind::Tracked(prep) => prep.finish(inputs, output),
-        OpsKind::UnTracked(prep) => prep.finish(output),
+        OpsKind::Tracked(prep) => {
+            let inputs = if O::KEEPS_INPUTS { inputs } else { inputs.map(Array::shape_only) };
+            prep.finish(inputs.into_iter().chain(kept).collect(), output.0)
+        }
+        OpsKind::UnTracked(prep) => prep.finish(output.0),
     }
 }
 
-/// The backward step of an operation; its state are the inputs.
+/// The backward step of an operation; its state are the inputs, and the output if it is kept.
 #[derive(Debug)]
 struct Step<O>(O);
 
 impl<O: Operation, const N: usize> Backward<Flex, N> for Step<O> {
-    type State = [Array; N];
+    type State = Vec<Array>;
 
     fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = Array::from_tensor(grads.consume::<Flex>(&ops.node));

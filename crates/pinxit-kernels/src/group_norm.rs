@@ -70,8 +70,10 @@ pub fn instance_norm(
     activation: Activation,
 ) -> Tensor<4> {
     let channels = x.dims()[1];
-    let flat = || (Tensor::ones([channels], &x.device()), Tensor::zeros([channels], &x.device()));
-    let (gamma, beta) = line.unwrap_or_else(flat);
+    let (gamma, beta) = line.unwrap_or_else(|| {
+        let ones = Tensor::<1>::ones([channels], &x.device()).cast(x.dtype());
+        (ones.clone(), ones.zeros_like())
+    });
     group_norm(x, gamma, beta, channels, eps, activation)
 }
 

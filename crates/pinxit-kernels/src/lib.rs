@@ -11,11 +11,13 @@
 mod activation;
 mod adam;
 mod attention;
+mod axis;
 mod batch_norm;
 mod buffer;
 mod conv2d;
 mod conv_transpose2d;
 mod cross_entropy;
+mod deferred;
 mod elementwise;
 mod exp;
 mod gated;
@@ -29,12 +31,18 @@ mod lines;
 mod losses;
 mod map;
 mod norm;
+mod pack;
+mod pad;
 #[doc(hidden)]
 pub mod passes;
 pub mod peak;
+mod phases;
+mod pool;
+mod recycling;
 mod reduce;
 mod scale_shift;
 mod simd;
+mod store;
 #[cfg(test)]
 mod testing;
 pub mod threads;
@@ -43,22 +51,25 @@ mod upsample;
 mod winograd;
 
 pub use activation::{Activation, activate};
-pub use adam::{AdamStep, adam, lerp};
-pub use attention::attention;
+pub use adam::{AdamStep, Descent, Optimized, adam, lerp};
+pub use attention::{attention, attention2d};
 pub use batch_norm::{BatchNorm, batch_norm};
 pub use conv_transpose2d::conv_transpose2d;
 pub use conv2d::{conv2d, masked_conv2d};
 pub use cross_entropy::cross_entropy;
+pub use deferred::{Found, Leaf, can_defer, deferred, identity, root};
 pub use elementwise::{add, concat_channels, mix_images, reparameterise, sum_pixels};
 pub use gated::gated;
 pub use group_norm::{group_norm, instance_norm, shifted_group_norm};
 pub use layer_norm::layer_norm;
-pub use linear::linear;
+pub use linear::{linear, linear_activation};
 pub use losses::{
-    Reduction, Target, bce_with_logits, gaussian_kl, l1_loss, mse_loss, sum_all, weighted_mse_loss,
+    Reduction, bce_with_logits, bce_with_logits_each, gaussian_kl, l1_loss, mse_loss, sum_all,
+    weighted_mse_loss,
 };
 pub use map::MappedFile;
-pub use reduce::sum_of_squares;
+pub use recycling::{Recycling, Usage};
+pub use reduce::global_norm;
 pub use scale_shift::{scale_images, scale_shift};
 pub use upsample::upsample_nearest2;
 pub use winograd::{exact, set_exact};

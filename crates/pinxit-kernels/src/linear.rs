@@ -1,9 +1,15 @@
-//! The fully connected layer.
+//! The fully connected layer, with the activation that follows it.
 
-use crate::gemm::{Operand, Target, gemm, multiples};
+use crate::activation::{Activation, activate};
+use crate::axis::Axis;
+use crate::buffer::unwritten;
+use crate::gemm::{Operand, Product, Target, gemm};
 use crate::glue::{self, Array, Operation};
-use crate::reduce;
+use crate::simd::vectorised;
+use crate::store::End;
+use crate::{reduce, threads};
 use burn::tensor::Tensor;
+use std::borrow::Cow;
 
 /// `x weight^T + bias`, as PyTorch's `linear`.
 ///
@@ -12,50 +18,93 @@ use burn::tensor::Tensor;
 /// # Panics
 /// If the sizes do not match.
 pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
+    linear_activation(x, weight, bias, Activation::None)
+}
+
+/// `activation(x weight^T + bias)` in one operation: [`linear`], then [`activate`].
+///
+/// # Panics
+/// If the sizes do not match.
+pub fn linear_activation(
+    x: Tensor<2>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    activation: Activation,
+) -> Tensor<2> {
     let ([_, inputs], [outputs, width]) = (x.dims(), weight.dims());
     assert_eq!(inputs, width, "linear: input {:?} and weight {:?}", x.dims(), weight.dims());
     if let Some(bias) = &bias {
         assert_eq!(bias.dims(), [outputs], "linear: bias");
     }
-    if !(glue::supported(&x) && glue::supported(&weight) && bias.as_ref().is_none_or(glue::supported)) {
-        return burn::tensor::module::linear(x, weight.transpose(), bias);
+    if !glue::supported_layer(&x, &weight, bias.as_ref()) {
+        return activation.composite(burn::tensor::module::linear(x, weight.transpose(), bias));
     }
-    match bias {
-        Some(bias) => glue::apply3(Linear, x, weight, bias),
-        None => glue::apply2(Linear, x, weight),
+    if told_by_value(activation) {
+        glue::apply_layer(Linear(activation), x, weight, bias)
+    } else {
+        activate(glue::apply_layer(Linear(Activation::None), x, weight, bias), activation)
+    }
+}
+
+/// Whether the derivative is a function of the value, so that the backward pass needs no more than the output.
+fn told_by_value(activation: Activation) -> bool {
+    match activation {
+        Activation::None | Activation::Relu | Activation::Tanh | Activation::Sigmoid => true,
+        Activation::LeakyRelu(slope) => slope > 0.0,
+        Activation::Silu | Activation::Gelu => false,
+    }
+}
+
+vectorised! {
+    /// `dz = dy activation'(z)` from `y = activation(z)`, for a kind that is [`told_by_value`].
+    fn before_activation(activation: Activation, y: &[f32], dy: &[f32], dz: &mut [f32]) {
+        let all = dz.iter_mut().zip(y).zip(dy);
+        match activation {
+            Activation::Tanh => all.for_each(|((dz, y), dy)| *dz = dy * (1.0 - y * y)),
+            Activation::Sigmoid => all.for_each(|((dz, y), dy)| *dz = dy * (y * (1.0 - y))),
+            // The value of a rectifier has the sign of what it is the value of.
+            rectifier => all.for_each(|((dz, &y), dy)| *dz = dy * rectifier.derivative(y)),
+        }
     }
 }
 
 #[derive(Clone, Debug)]
-struct Linear;
+struct Linear(Activation);
 
 impl Operation for Linear {
+    fn keeps_output(&self) -> bool {
+        self.0 != Activation::None
+    }
+
     fn forward(&self, inputs: &[Array]) -> Array {
         let [x, weight, bias @ ..] = inputs else { unreachable!("linear has two or three inputs") };
-        let sizes = Sizes::new(x, weight);
-        let y = forward(sizes, x.data(), weight.data(), bias.first().map(Array::data));
-        Array::new(y, [sizes.batch, sizes.outputs])
+        let (sizes, bias) = (Sizes::new(x, weight), bias.first().map(Array::data));
+        let end = End { bias, activation: self.0, ..End::default() };
+        Array::new(forward(sizes, x.data(), weight.data(), end), [sizes.batch, sizes.outputs])
     }
 
     fn backward(&self, inputs: &[Array], grad: &Array, wanted: &[bool]) -> Vec<Option<Array>> {
         let (x, weight) = (&inputs[0], &inputs[1]);
-        let sizes = Sizes::new(x, weight);
-        let dx = || Array::new(backward_x(sizes, weight.data(), grad.data()), x.dims::<2>());
-        let dw = || Array::new(backward_weight(sizes, x.data(), grad.data()), weight.dims::<2>());
-        let db = || Array::new(reduce::sum_rows(grad.data(), sizes.outputs), [sizes.outputs]);
-        let mut grads = vec![wanted[0].then(dx), wanted[1].then(dw)];
-        if let Some(&wanted) = wanted.get(2) {
-            grads.push(wanted.then(db));
+        let (sizes, mut dz) = (Sizes::new(x, weight), Cow::Borrowed(grad.data()));
+        if let (Some(y), true) = (inputs.last(), self.keeps_output()) {
+            let mut before = unwritten(dz.len());
+            threads::for_each_chunk([&mut before], |range, [before]| {
+                before_activation(self.0, &y.data()[range.clone()], &grad.data()[range], before);
+            });
+            dz = Cow::Owned(before);
         }
-        grads
+        let dx = || Array::new(backward_x(sizes, weight.data(), &dz), x.dims::<2>());
+        let dw = || Array::new(backward_weight(sizes, x.data(), &dz), weight.dims::<2>());
+        let db = || Array::new(reduce::sum_rows(&dz, sizes.outputs), [sizes.outputs]);
+        glue::layer_grads(wanted, dx, dw, db)
     }
 }
 
 #[derive(Clone, Copy)]
-struct Sizes {
-    batch: usize,
-    inputs: usize,
-    outputs: usize,
+pub(crate) struct Sizes {
+    pub(crate) batch: usize,
+    pub(crate) inputs: usize,
+    pub(crate) outputs: usize,
 }
 
 impl Sizes {
@@ -63,56 +112,72 @@ impl Sizes {
         let ([batch, inputs], [outputs, _]) = (x.dims(), weight.dims());
         Self { batch, inputs, outputs }
     }
+
+    fn product(&self, a: Operand, b: Operand, to: Target, end: End) -> Vec<f32> {
+        let mut out = unwritten(to.rows.len() * to.cols.len());
+        // SAFETY: the target is a row-major matrix.
+        unsafe { gemm(Product { a, b, to, end }, &mut out) };
+        out
+    }
 }
 
-/// `y[b, o] = sum_i x[b, i] weight[o, i] + bias[o]`.
-fn forward(s: Sizes, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
-    let mut y = bias.map_or_else(|| vec![0.0; s.batch * s.outputs], |bias| bias.repeat(s.batch));
-    let (x_rows, inputs) = (multiples(s.batch, s.inputs), multiples(s.inputs, 1));
-    let (weight_rows, rows) = (multiples(s.outputs, s.inputs), multiples(s.batch, s.outputs));
-    let cols = multiples(s.outputs, 1);
-    let a = Operand::new(x, &x_rows, &inputs);
-    let b = Operand::new(weight, &weight_rows, &inputs);
-    // SAFETY: the target is a row-major matrix.
-    unsafe { gemm(a, b, Target { rows: &rows, cols: &cols }, &mut y) };
-    y
+/// `y[b, o] = end(sum_i x[b, i] weight[o, i])`. The rows of the product, which are read in place, are those of
+/// the weight.
+pub(crate) fn forward(s: Sizes, x: &[f32], weight: &[f32], end: End) -> Vec<f32> {
+    let inputs = Axis::line(s.inputs, 1);
+    s.product(
+        Operand::new(weight, Axis::line(s.outputs, s.inputs), inputs),
+        Operand::new(x, Axis::line(s.batch, s.inputs), inputs),
+        Target { rows: Axis::line(s.outputs, 1), cols: Axis::line(s.batch, s.outputs) },
+        end,
+    )
 }
 
 /// `dx[b, i] = sum_o dy[b, o] weight[o, i]`.
-fn backward_x(s: Sizes, weight: &[f32], dy: &[f32]) -> Vec<f32> {
-    let mut dx = vec![0.0; s.batch * s.inputs];
-    let (dy_rows, outputs) = (multiples(s.batch, s.outputs), multiples(s.outputs, 1));
-    let (inputs, weight_rows) = (multiples(s.inputs, 1), multiples(s.outputs, s.inputs));
-    let rows = multiples(s.batch, s.inputs);
-    let a = Operand::new(dy, &dy_rows, &outputs);
-    let b = Operand::new(weight, &inputs, &weight_rows);
-    // SAFETY: the target is a row-major matrix.
-    unsafe { gemm(a, b, Target { rows: &rows, cols: &inputs }, &mut dx) };
-    dx
+pub(crate) fn backward_x(s: Sizes, weight: &[f32], dy: &[f32]) -> Vec<f32> {
+    let inputs = Axis::line(s.inputs, 1);
+    s.product(
+        Operand::new(dy, Axis::line(s.batch, s.outputs), Axis::line(s.outputs, 1)),
+        Operand::new(weight, inputs, Axis::line(s.outputs, s.inputs)),
+        Target { rows: Axis::line(s.batch, s.inputs), cols: inputs },
+        End::default(),
+    )
 }
 
 /// `dw[o, i] = sum_b dy[b, o] x[b, i]`.
-fn backward_weight(s: Sizes, x: &[f32], dy: &[f32]) -> Vec<f32> {
-    let mut dw = vec![0.0; s.outputs * s.inputs];
-    let (outputs, dy_rows) = (multiples(s.outputs, 1), multiples(s.batch, s.outputs));
-    let (inputs, x_rows) = (multiples(s.inputs, 1), multiples(s.batch, s.inputs));
-    let rows = multiples(s.outputs, s.inputs);
-    let a = Operand::new(dy, &outputs, &dy_rows);
-    let b = Operand::new(x, &inputs, &x_rows);
-    // SAFETY: the target is a row-major matrix.
-    unsafe { gemm(a, b, Target { rows: &rows, cols: &inputs }, &mut dw) };
-    dw
+pub(crate) fn backward_weight(s: Sizes, x: &[f32], dy: &[f32]) -> Vec<f32> {
+    let inputs = Axis::line(s.inputs, 1);
+    s.product(
+        Operand::new(dy, Axis::line(s.outputs, 1), Axis::line(s.batch, s.outputs)),
+        Operand::new(x, inputs, Axis::line(s.batch, s.inputs)),
+        Target { rows: Axis::line(s.outputs, s.inputs), cols: inputs },
+        End::default(),
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::activation;
     use crate::testing::{assert_close, numbers};
 
     /// The plain twin: `sum over k < depth of f(i, j, k)` in f64 for an m x n matrix.
     fn twin(m: usize, n: usize, depth: usize, f: impl Fn(usize, usize, usize) -> f32) -> Vec<f64> {
         let sum = |i, j| (0..depth).map(|k| f64::from(f(i, j, k))).sum();
         (0..m * n).map(|at| sum(at / n, at % n)).collect()
+    }
+
+    #[test]
+    fn the_value_tells_the_derivative() {
+        let z: Vec<f32> = numbers(1000, 1).iter().map(|z| 4.0 * z).collect();
+        for activation in activation::ALL.into_iter().filter(|&activation| told_by_value(activation)) {
+            let y: Vec<f32> = z.iter().map(|&z| activation.value(z)).collect();
+            let want: Vec<f64> =
+                z.iter().map(|&z| activation::twin::derivative(activation, f64::from(z))).collect();
+            let mut dz = vec![0.0; z.len()];
+            before_activation(activation, &y, &vec![1.0; z.len()], &mut dz);
+            assert_close(&dz, &want, 1e-5);
+        }
     }
 
     #[test]
@@ -124,7 +189,12 @@ mod tests {
             let y = twin(batch, outputs, inputs + 1, |b, o, i| {
                 if i < inputs { x[b * inputs + i] * w[o * inputs + i] } else { bias[o] }
             });
-            assert_close(&forward(s, &x, &w, Some(&bias)), &y, 1e-5);
+            assert_close(&forward(s, &x, &w, End::bias(Some(&bias))), &y, 1e-5);
+            for activation in [Activation::LeakyRelu(0.2), Activation::Tanh, Activation::Sigmoid] {
+                let y: Vec<f64> = y.iter().map(|&y| activation::twin::value(activation, y)).collect();
+                let end = End { activation, ..End::bias(Some(&bias)) };
+                assert_close(&forward(s, &x, &w, end), &y, 1e-5);
+            }
             let dx = twin(batch, inputs, outputs, |b, i, o| dy[b * outputs + o] * w[o * inputs + i]);
             assert_close(&backward_x(s, &w, &dy), &dx, 1e-5);
             let dw = twin(outputs, inputs, batch, |o, i, b| dy[b * outputs + o] * x[b * inputs + i]);

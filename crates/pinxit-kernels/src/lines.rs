@@ -1,25 +1,25 @@
 //! A line and an activation for each channel, `activation(slope x + intercept)`, and the sums over a batch that
 //! its gradients and batch normalisation need.
 //!
-//! A tensor is `[images, channels, area]`, a *row* the `area` elements of one channel of one image; where the area
-//! is 1, the vectors run along the channels instead. Sums are taken over parts of [`PART`] images and blocks of
+//! A tensor is `[images, channels, area]`, a *row* the `area` elements of one channel of one image; where rows are
+//! short, vectors run along several of them. Sums are taken over parts of [`PART`] images and blocks of
 //! neighbouring channels, which are tasks, and then over the parts in their order.
 
 use crate::activation::{self, Activation, for_kind};
 use crate::buffer::unwritten;
 use crate::reduce::Lanes;
 use crate::simd::vectorised;
-use crate::threads;
+use crate::threads::{self, Shared};
 use std::ops::Range;
 
 /// Images that a task sums over.
 const PART: usize = 8;
 /// Elements of one image, at least, that a task works on if there are as many.
 const BLOCK: usize = 4096;
-/// Elements of a row that are worked on at a time, in the nearest cache.
-const SHORT: usize = 1024;
-/// Channels that are summed at a time where the area is 1.
-const STRIP: usize = 64;
+/// Elements that are worked on at a time, in the nearest cache.
+const STRIP: usize = 1024;
+/// Rows below this length are short.
+const SHORT: usize = 64;
 
 /// How a tensor is divided.
 #[derive(Clone, Copy, Debug)]
@@ -77,9 +77,42 @@ impl Shape {
         (0..parts).map(|_| found.by_ref().take(blocks).collect()).collect()
     }
 
+    /// Channels with short rows, a strip at a time.
+    fn strips(self, channels: Range<usize>, found: &mut [[f64; 2]]) -> impl Iterator<Item = Strip<'_>> {
+        let size = STRIP / self.area.max(1);
+        channels.step_by(size).zip(found.chunks_mut(size)).map(move |(first, found)| Strip {
+            shape: self,
+            channels: first..first + found.len(),
+            found,
+        })
+    }
+
     fn row(&self, image: usize, channel: usize) -> Range<usize> {
         let start = (image * self.channels + channel) * self.area;
         start..start + self.area
+    }
+}
+
+/// Neighbouring channels with short rows, which make a strip in each image, and what is found of them.
+struct Strip<'a> {
+    shape: Shape,
+    channels: Range<usize>,
+    found: &'a mut [[f64; 2]],
+}
+
+impl Strip<'_> {
+    /// The elements of the strip in an image.
+    #[inline(always)]
+    fn of<'a>(&self, image: usize, x: &'a [f32]) -> &'a [f32] {
+        let start = image * self.shape.channels * self.shape.area;
+        &x[start + self.channels.start * self.shape.area..start + self.channels.end * self.shape.area]
+    }
+
+    /// The sum of each row of the strip.
+    #[inline(always)]
+    fn totals<'a>(&self, sums: &'a [f32; STRIP]) -> impl Iterator<Item = f64> + use<'a> {
+        let (area, count) = (self.shape.area, self.channels.len());
+        sums.chunks_exact(area).take(count).map(|row| row.iter().map(|&x| f64::from(x)).sum())
     }
 }
 
@@ -134,11 +167,18 @@ impl Lines<'_> {
         dx
     }
 
-    /// Whole rows, or whole images where the area is 1, from the element `start` on.
+    /// Whole rows, or whole images where the area is 1, from the element `start` on. The last come first: they are
+    /// what a sum over all has left in the cache.
     fn for_each_block(&self, out: &mut [f32], task: impl Fn(&Self, usize, &mut [f32]) + Sync + Send) {
         let unit = if self.shape.area == 1 { self.shape.channels } else { self.shape.area };
-        let size = unit * (BLOCK / unit.max(1)).max(1);
-        threads::for_each_block([out], [size], self.x.len(), |i, [out]| task(self, i * size, out));
+        let size = (unit * (BLOCK / unit.max(1)).max(1)).max(1);
+        let (len, out) = (out.len(), Shared::new(out));
+        let blocks = len.div_ceil(size);
+        threads::for_each(blocks, threads::pays(len), |i| {
+            let start = (blocks - 1 - i) * size;
+            // SAFETY: blocks do not overlap.
+            task(self, start, unsafe { out.part(start..len.min(start + size)) });
+        });
     }
 }
 
@@ -152,25 +192,26 @@ vectorised! {
     ) {
         let (images, channels) = part;
         let count = (images.len() * shape.area) as f64;
-        if shape.area == 1 {
-            for (first, found) in channels.step_by(STRIP).zip(found.chunks_mut(STRIP)) {
-                let strip = |image: usize| &x[image * shape.channels + first..][..found.len()];
-                let (mut sums, mut means, mut squares) = ([0.0_f32; STRIP], [0.0_f32; STRIP], [0.0_f32; STRIP]);
+        if shape.area < SHORT {
+            for strip in shape.strips(channels, found) {
+                let (mut sums, mut means, mut squares) = ([0.0; STRIP], [0.0; STRIP], [0.0; STRIP]);
                 for image in images.clone() {
-                    for (sum, &x) in sums.iter_mut().zip(strip(image)) {
+                    for (sum, &x) in sums.iter_mut().zip(strip.of(image, x)) {
                         *sum += x;
                     }
                 }
-                for (mean, &sum) in means.iter_mut().zip(&sums) {
-                    *mean = sum / count as f32;
+                let totals = strip.totals(&sums).map(|sum| (sum / count) as f32);
+                for (means, mean) in means.chunks_exact_mut(shape.area).zip(totals) {
+                    means.fill(mean);
                 }
                 for image in images.clone() {
-                    for ((square, &mean), &x) in squares.iter_mut().zip(&means).zip(strip(image)) {
+                    for ((square, &mean), &x) in squares.iter_mut().zip(&means).zip(strip.of(image, x)) {
                         *square += (x - mean) * (x - mean);
                     }
                 }
-                for ((found, &mean), &square) in found.iter_mut().zip(&means).zip(&squares) {
-                    *found = [f64::from(mean), f64::from(square)];
+                let squares = strip.totals(&squares);
+                for ((found, mean), square) in strip.found.iter_mut().zip(means.chunks_exact(shape.area)).zip(squares) {
+                    *found = [f64::from(mean[0]), square];
                 }
             }
             return;
@@ -213,36 +254,43 @@ vectorised! {
         found: &mut [[f64; 2]],
     ) {
         let ((images, channels), activation) = (part, p.activation);
-        let mut dn = [0.0_f32; SHORT];
-        if p.shape.area == 1 {
-            for (first, found) in channels.step_by(STRIP).zip(found.chunks_mut(STRIP)) {
-                let channels = first..first + found.len();
-                let mut sums = [[0.0_f32; STRIP]; 2];
+        let mut dn = [0.0_f32; STRIP];
+        if p.shape.area < SHORT {
+            for strip in p.shape.strips(channels, found) {
+                let (mut sums, mut lines) = ([[0.0_f32; STRIP]; 2], [[0.0_f32; STRIP]; 3]);
+                let [slopes, intercepts, means] = &mut lines;
+                for (at, channel) in strip.channels.clone().enumerate() {
+                    let row = at * p.shape.area..(at + 1) * p.shape.area;
+                    slopes[row.clone()].fill(p.lines[channel].slope);
+                    intercepts[row.clone()].fill(p.lines[channel].intercept);
+                    means[row].fill(centres[channel]);
+                }
                 for image in images.clone() {
-                    let strip = image * p.shape.channels + first..image * p.shape.channels + channels.end;
-                    let (x, dy, lines) = (&p.x[strip.clone()], &dy[strip], &p.lines[channels.clone()]);
-                    for_kind!(activation => for (((dn, line), &x), &dy) in dn.iter_mut().zip(lines).zip(x).zip(dy) {
-                        *dn = dy * activation.derivative(line.slope * x + line.intercept);
+                    let (x, dy) = (strip.of(image, p.x), strip.of(image, dy));
+                    let lines = slopes.iter().zip(&*intercepts);
+                    for_kind!(activation => for (((dn, (&slope, &intercept)), &x), &dy) in dn.iter_mut().zip(lines).zip(x).zip(dy) {
+                        *dn = dy * activation.derivative(slope * x + intercept);
                     });
                     let [with_x, alone] = &mut sums;
-                    let all = with_x.iter_mut().zip(alone).zip(&dn).zip(x).zip(&centres[channels.clone()]);
-                    for ((((with_x, alone), &dn), &x), &centre) in all {
-                        *with_x += dn * (x - centre);
+                    for ((((with_x, alone), &dn), &x), &mean) in with_x.iter_mut().zip(alone).zip(&dn).zip(x).zip(&*means) {
+                        *with_x += dn * (x - mean);
                         *alone += dn;
                     }
                 }
-                for (n, found) in found.iter_mut().enumerate() {
-                    *found = sums.map(|sums| f64::from(sums[n]));
+                let [with_x, alone] = &sums;
+                let totals = strip.totals(with_x).zip(strip.totals(alone));
+                for (found, (with_x, alone)) in strip.found.iter_mut().zip(totals) {
+                    *found = [with_x, alone];
                 }
             }
             return;
         }
         for (channel, found) in channels.zip(found) {
             let (Line { slope, intercept }, centre) = (p.lines[channel], centres[channel]);
-            let mut sums = [Lanes::default(); 2];
+            let mut sums = [Lanes::default(), Lanes::default()];
             for image in images.clone() {
                 let row = p.shape.row(image, channel);
-                for (x, dy) in p.x[row.clone()].chunks(SHORT).zip(dy[row].chunks(SHORT)) {
+                for (x, dy) in p.x[row.clone()].chunks(STRIP).zip(dy[row].chunks(STRIP)) {
                     let dn = if activation == Activation::None {
                         dy
                     } else {
@@ -253,7 +301,7 @@ vectorised! {
                     sums[1].add([dn], |[dn]| dn);
                 }
             }
-            *found = sums.map(Lanes::total);
+            *found = [sums[0].total(), sums[1].total()];
         }
     }
 

@@ -31,15 +31,6 @@ impl Reduction {
     }
 }
 
-/// What a classifier should say.
-#[derive(Clone, Debug)]
-pub enum Target<const D: usize> {
-    /// The same everywhere: 1 real, 0 generated.
-    Constant(f32),
-    /// One for each logit, from 0 to 1.
-    Each(Tensor<D>),
-}
-
 /// `(x - target)^2`, summed or averaged, `[1]`. Differentiable in both.
 ///
 /// # Panics
@@ -56,25 +47,31 @@ pub fn l1_loss<const D: usize>(x: Tensor<D>, target: Tensor<D>, reduction: Reduc
     between(Term::Absolute, x, target, reduction)
 }
 
-/// The binary cross-entropy `ln(1 + e^x) - x target` of logits, summed or averaged, `[1]`. Differentiable in both.
-///
-/// # Panics
-/// If the shapes differ.
-pub fn bce_with_logits<const D: usize>(x: Tensor<D>, target: Target<D>, reduction: Reduction) -> Tensor<1> {
-    let constant = match target {
-        Target::Each(target) => return between(Term::Logistic, x, target, reduction),
-        Target::Constant(constant) => constant,
-    };
+/// The binary cross-entropy `ln(1 + e^x) - x target` of logits with one target for all of them, such as 1 for real
+/// and 0 for generated, summed or averaged, `[1]`. Differentiable in `x`.
+pub fn bce_with_logits<const D: usize>(x: Tensor<D>, target: f32, reduction: Reduction) -> Tensor<1> {
     let factor = reduction.factor(x.dims().iter().product());
     if glue::supported(&x) {
-        return glue::apply1(Loss::<D> { term: Term::Logistic, factor, constant }, x);
+        return glue::apply1(Loss::<D> { term: Term::Logistic, factor, constant: target }, x);
     }
-    let target = x.ones_like() * constant;
+    let target = x.ones_like() * target;
     Term::Logistic.composite(x, target).sum() * factor
 }
 
+/// [`bce_with_logits`] with a target for each logit, from 0 to 1. Differentiable in both.
+///
+/// # Panics
+/// If the shapes differ.
+pub fn bce_with_logits_each<const D: usize>(
+    x: Tensor<D>,
+    target: Tensor<D>,
+    reduction: Reduction,
+) -> Tensor<1> {
+    between(Term::Logistic, x, target, reduction)
+}
+
 /// `weight (x - target)^2` with a weight for each image, summed or averaged, `[1]`: `x` and `target` `[B, ..]`,
-/// `weight [B]`. Differentiable in `x` and `target`.
+/// `weight [B]`. Differentiable in all three.
 ///
 /// # Panics
 /// If the shapes do not match.
@@ -92,7 +89,7 @@ pub fn weighted_mse_loss<const D: usize>(
     }
     let mut each = [1; D];
     each[0] = x.dims()[0];
-    ((x - target).square() * weight.detach().reshape(each)).sum() * factor
+    ((x - target).square() * weight.reshape(each)).sum() * factor
 }
 
 /// The divergence of a normal distribution with `mean` and variance `e^log_variance` from the standard one,
@@ -228,7 +225,9 @@ impl<const D: usize> Operation for Loss<D> {
         let grad =
             |n: usize| wanted[n].then(|| Array::new(elements.gradient(n, factor), inputs[n].dims::<D>()));
         let mut grads: Vec<_> = (0..inputs.len().min(2)).map(grad).collect();
-        grads.resize(inputs.len(), None);
+        if let Some(weight) = inputs.get(2) {
+            grads.push(wanted[2].then(|| Array::new(elements.by_weight(factor), weight.dims::<1>())));
+        }
         grads
     }
 }
@@ -262,6 +261,14 @@ impl Elements<'_> {
             }
         });
         grad
+    }
+
+    /// `factor` times the derivative in the weight of each image.
+    fn by_weight(&self, factor: f32) -> Vec<f32> {
+        let images = self.x.len() / self.image.max(1);
+        threads::map(images, threads::pays(self.x.len()), |i| {
+            factor * sum_of_run(self, i * self.image..(i + 1) * self.image) as f32
+        })
     }
 
     /// The parts of `range`, each of one image if images have weights.
@@ -334,15 +341,18 @@ pub fn sum_all<const D: usize>(x: Tensor<D>) -> Tensor<1> {
 struct SumAll<const D: usize>;
 
 impl<const D: usize> Operation for SumAll<D> {
+    const KEEPS_INPUTS: bool = false;
+
     fn forward(&self, inputs: &[Array]) -> Array {
         let x = inputs[0].data();
         Array::new(vec![threads::sum_chunks(x.len(), |range| reduce::sum(&x[range])) as f32], [1])
     }
 
     fn backward(&self, inputs: &[Array], grad: &Array, _wanted: &[bool]) -> Vec<Option<Array>> {
-        let mut dx = unwritten(inputs[0].data().len());
+        let dims = inputs[0].dims::<D>();
+        let mut dx = unwritten(dims.iter().product());
         threads::for_each_chunk([&mut dx], |_, [dx]| dx.fill(grad.data()[0]));
-        vec![Some(Array::new(dx, inputs[0].dims::<D>()))]
+        vec![Some(Array::new(dx, dims))]
     }
 }
 
@@ -370,10 +380,12 @@ mod tests {
         inputs.truncate(kind);
         let (factor, h) = (1.0 / 7.0, 1e-5);
         let (mut sum, mut by_x, mut by_target) = (0.0, Vec::new(), Vec::new());
+        let mut by_weight = vec![0.0; images];
         for (i, &x) in x.iter().enumerate() {
             let (x, t) = (f64::from(x), if kind == 1 { 0.25 } else { f64::from(t[i]) });
             let weight = factor * if kind == 3 { f64::from(weight[i / image]) } else { 1.0 };
             sum += weight * value(term, x, t);
+            by_weight[i / image] += 3.0 * factor * value(term, x, t);
             let [along_x, along_t] = match term {
                 // A difference across its kink would be no slope.
                 Term::Absolute => [(x - t).signum(), (t - x).signum()],
@@ -390,6 +402,9 @@ mod tests {
         assert_close(got[0].as_ref().unwrap().data(), &by_x, 1e-6);
         if kind > 1 {
             assert_close(got[1].as_ref().unwrap().data(), &by_target, 1e-6);
+        }
+        if kind > 2 {
+            assert_close(got[2].as_ref().unwrap().data(), &by_weight, 1e-6);
         }
     }
 

@@ -119,17 +119,16 @@ vectorised! {
     fn moments(p: &Norm, set: usize) -> [f32; 2] {
         let (sets, count) = (&p.sets, p.sets.len() as f64);
         let x = &p.x[set * sets.len()..][..sets.len()];
-        let mut squares = Lanes::default();
         let mut sum = reduce::fold([x], |[x]| x);
         if p.shift.is_none() {
             let mean = (sum / count) as f32;
-            squares.add([x], |[x]| (x - mean) * (x - mean));
-            return [mean, (squares.total() / count) as f32];
+            let squares = reduce::fold([x], |[x]| (x - mean) * (x - mean));
+            return [mean, (squares / count) as f32];
         }
         for row in sets.rows(set) {
             sum += f64::from(p.shift(row)) * sets.area as f64;
         }
-        let mean = (sum / count) as f32;
+        let (mean, mut squares) = ((sum / count) as f32, Lanes::default());
         for row in sets.rows(set) {
             let centre = mean - p.shift(row);
             squares.add([&p.x[sets.elements(row)]], |[x]| (x - centre) * (x - centre));

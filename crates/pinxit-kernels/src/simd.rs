@@ -47,26 +47,35 @@ fn detect() -> Level {
 
 /// Defines functions that are compiled once for every [`Level`] and run in the best one of this processor.
 ///
-/// What they call must be `#[inline(always)]` to be compiled with the wide instructions too.
+/// What they call must be `#[inline(always)]` to be compiled with the wide instructions too. An unsafe one is
+/// written `[unsafe] fn`.
 macro_rules! vectorised {
-    ($($(#[$meta:meta])* $vis:vis fn $name:ident $(<$(const $size:ident: usize),+>)? (
+    ($($(#[$meta:meta])* $vis:vis $([$unsafe:tt])? fn $name:ident $(<$(const $size:ident: usize),+>)? (
         $($arg:ident: $type:ty),* $(,)?
     ) $(-> $out:ty)? $body:block)*) => { $(
         $(#[$meta])*
-        $vis fn $name $(<$(const $size: usize),+>)? ($($arg: $type),*) $(-> $out)? {
+        $vis $($unsafe)? fn $name $(<$(const $size: usize),+>)? ($($arg: $type),*) $(-> $out)? {
             #[inline(always)]
-            fn plain $(<$(const $size: usize),+>)? ($($arg: $type),*) $(-> $out)? $body
+            $($unsafe)? fn plain $(<$(const $size: usize),+>)? ($($arg: $type),*) $(-> $out)? $body
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-            fn avx512 $(<$(const $size: usize),+>)? ($($arg: $type),*) $(-> $out)? {
-                plain $(::<$($size),+>)? ($($arg),*)
+            $($unsafe)? fn avx512 $(<$(const $size: usize),+>)? ($($arg: $type),*) $(-> $out)? {
+                // SAFETY: promised by the caller, if anything.
+                #[allow(unused_unsafe)]
+                unsafe {
+                    plain $(::<$($size),+>)? ($($arg),*)
+                }
             }
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
-            fn avx2 $(<$(const $size: usize),+>)? ($($arg: $type),*) $(-> $out)? {
-                plain $(::<$($size),+>)? ($($arg),*)
+            $($unsafe)? fn avx2 $(<$(const $size: usize),+>)? ($($arg: $type),*) $(-> $out)? {
+                // SAFETY: promised by the caller, if anything.
+                #[allow(unused_unsafe)]
+                unsafe {
+                    plain $(::<$($size),+>)? ($($arg),*)
+                }
             }
 
             match crate::simd::level() {
@@ -76,7 +85,9 @@ macro_rules! vectorised {
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
                 crate::simd::Level::Avx2 => unsafe { avx2 $(::<$($size),+>)? ($($arg),*) },
-                crate::simd::Level::Portable => plain $(::<$($size),+>)? ($($arg),*),
+                // SAFETY: promised by the caller, if anything.
+                #[allow(unused_unsafe)]
+                crate::simd::Level::Portable => unsafe { plain $(::<$($size),+>)? ($($arg),*) },
             }
         }
     )* };

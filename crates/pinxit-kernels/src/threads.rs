@@ -3,7 +3,7 @@
 //! The division never shows in a result: every element of an output is written by one task in an order that
 //! depends on the shapes alone, and sums over tasks are taken in the order of the tasks.
 
-use rayon::prelude::*;
+use crate::pool;
 use std::cell::Cell;
 use std::ops::Range;
 
@@ -24,8 +24,8 @@ pub(crate) fn pays(elements: usize) -> bool {
 
 /// Calls `task(i)` for every `i` of `0..tasks`, on several threads when `worth` says that it pays.
 pub(crate) fn for_each(tasks: usize, worth: bool, task: impl Fn(usize) + Sync + Send) {
-    if worth && tasks > 1 && count() > 1 {
-        (0..tasks).into_par_iter().for_each(task);
+    if worth && tasks > 1 {
+        pool::run(tasks, count(), &task);
     } else {
         (0..tasks).for_each(task);
     }
@@ -33,11 +33,13 @@ pub(crate) fn for_each(tasks: usize, worth: bool, task: impl Fn(usize) + Sync + 
 
 /// What `task(i)` gives for every `i` of `0..tasks`, in this order.
 pub(crate) fn map<R: Send>(tasks: usize, worth: bool, task: impl Fn(usize) -> R + Sync + Send) -> Vec<R> {
-    if worth && tasks > 1 && count() > 1 {
-        (0..tasks).into_par_iter().map(task).collect()
-    } else {
-        (0..tasks).map(task).collect()
-    }
+    let mut results: Vec<Option<R>> = (0..tasks).map(|_| None).collect();
+    let slots = Shared::new(&mut results);
+    for_each(tasks, worth, |i| {
+        // SAFETY: each task has a slot of its own.
+        unsafe { slots.part(i..i + 1)[0] = Some(task(i)) };
+    });
+    results.into_iter().flatten().collect()
 }
 
 /// Calls `task(range, parts)` for consecutive parts of slices of one length, where `parts` are their elements
@@ -75,6 +77,24 @@ pub(crate) fn for_each_block<const N: usize>(
     });
 }
 
+/// Consecutive parts of several slices of the lengths `lens`, as (number of the slice, elements): the tasks of
+/// a pass over all of them.
+pub(crate) fn parts(lens: impl IntoIterator<Item = usize>) -> Vec<(usize, Range<usize>)> {
+    let of = |(i, len): (usize, usize)| {
+        (0..len).step_by(CHUNK).map(move |start| (i, start..len.min(start + CHUNK)))
+    };
+    lens.into_iter().enumerate().flat_map(of).collect()
+}
+
+/// Sums `f(i, range)` over the [`parts`] of slices of the lengths `lens`, in their order: a sum for each slice.
+pub(crate) fn sums(lens: &[usize], f: impl Fn(usize, Range<usize>) -> f64 + Sync + Send) -> Vec<f64> {
+    let parts = parts(lens.iter().copied());
+    let sums = map(parts.len(), parts.len() > 2, |task| f(parts[task].0, parts[task].1.clone()));
+    let mut totals = vec![0.0; lens.len()];
+    parts.iter().zip(sums).for_each(|((i, _), sum)| totals[*i] += sum);
+    totals
+}
+
 /// Sums `f(range)` over consecutive parts of `0..len`, in their order.
 pub(crate) fn sum_chunks(len: usize, f: impl Fn(Range<usize>) -> f64 + Sync + Send) -> f64 {
     let chunks = len.div_ceil(CHUNK);
@@ -82,19 +102,32 @@ pub(crate) fn sum_chunks(len: usize, f: impl Fn(Range<usize>) -> f64 + Sync + Se
 }
 
 /// One slice that parallel tasks write, each its own elements.
-pub(crate) struct Shared<'a>(&'a [Cell<f32>]);
+pub(crate) struct Shared<'a, T = f32>(&'a [Cell<T>]);
 
 // SAFETY: the elements are reached only through the unsafe methods below, whose callers promise that no two
 // threads touch the same element.
-unsafe impl Sync for Shared<'_> {}
+unsafe impl<T: Send> Sync for Shared<'_, T> {}
 
-impl<'a> Shared<'a> {
-    pub(crate) fn new(data: &'a mut [f32]) -> Self {
+impl<'a, T> Shared<'a, T> {
+    pub(crate) fn new(data: &'a mut [T]) -> Self {
         Self(Cell::from_mut(data).as_slice_of_cells())
     }
 
     fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// Fetches the lines of two vectors for writing.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, place: usize) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+            for n in [0, 16, 31] {
+                // SAFETY: a prefetch of whatever address does nothing else.
+                unsafe { _mm_prefetch::<_MM_HINT_ET0>(self.0.as_ptr().wrapping_add(place + n).cast()) };
+            }
+        }
     }
 
     fn is_empty(&self) -> bool {
@@ -106,11 +139,11 @@ impl<'a> Shared<'a> {
     /// # Safety
     /// While the answer is alive nothing else reads or writes these elements.
     #[allow(clippy::mut_from_ref)]
-    pub(crate) unsafe fn part(&self, range: Range<usize>) -> &mut [f32] {
+    pub(crate) unsafe fn part(&self, range: Range<usize>) -> &mut [T] {
         let cells = &self.0[range];
-        // SAFETY: `Cell<f32>` has the layout of `f32` and allows writes through a shared reference; the
+        // SAFETY: `Cell<T>` has the layout of `T` and allows writes through a shared reference; the
         // caller promises that nothing else touches these elements.
-        unsafe { std::slice::from_raw_parts_mut(cells.as_ptr().cast::<f32>().cast_mut(), cells.len()) }
+        unsafe { std::slice::from_raw_parts_mut(cells.as_ptr().cast::<T>().cast_mut(), cells.len()) }
     }
 }
 
@@ -127,6 +160,6 @@ mod tests {
             }
         });
         assert!(out.iter().enumerate().all(|(i, &x)| x == i as f32));
-        assert_eq!(sum_chunks(out.len(), |range| range.len() as f64), out.len() as f64);
+        assert_eq!(sums(&[out.len(), 0, 3], |_, range| range.len() as f64), [out.len() as f64, 0.0, 3.0]);
     }
 }

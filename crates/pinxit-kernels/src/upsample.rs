@@ -17,6 +17,8 @@ pub fn upsample_nearest2(x: Tensor<4>) -> Tensor<4> {
 struct UpsampleNearest2;
 
 impl Operation for UpsampleNearest2 {
+    const KEEPS_INPUTS: bool = false;
+
     fn forward(&self, inputs: &[Array]) -> Array {
         let [b, c, h, w] = inputs[0].dims();
         Array::new(forward(inputs[0].data(), [h, w]), [b, c, 2 * h, 2 * w])

@@ -3,6 +3,7 @@
 pub use burn::tensor::Device;
 
 use crate::error::{Error, Result};
+use crate::nn::ops;
 
 /// A device that this build can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -19,6 +20,12 @@ pub const DEVICES: &[DeviceKind] = &[
     #[cfg(feature = "wgpu")]
     DeviceKind { name: "gpu", about: "a graphics card through wgpu (Vulkan, Metal or DirectX)" },
 ];
+
+/// Whether what this thread computes on the CPU from now on multiplies every tap of a convolution
+/// (`train.exact` of a recipe) or takes Winograd's short cut.
+pub fn set_exact(exact: bool) {
+    ops::set_exact(exact);
+}
 
 /// The device called `name`; the CPU when no name is given.
 ///

@@ -60,9 +60,8 @@ impl<M: Module> NetworkTraining<M> {
     ) -> Result<Losses> {
         let (mut losses, mut gradients) = self.gradients(batch, step, loss)?;
         let lr = self.lr * step.rate;
-        let (network, norm) = self.adam.step(self.network.clone(), &mut gradients, lr, self.clip);
-        self.network = network;
-        average.update(&self.network, ramped_decay(self.ema, step.number));
+        let average = Some((average, ramped_decay(self.ema, step.number)));
+        let norm = self.adam.update(&mut self.network, &mut gradients, lr, self.clip, average);
         losses.0.push(("grad_norm", norm));
         Ok(losses)
     }

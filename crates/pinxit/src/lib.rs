@@ -19,6 +19,7 @@ pub mod latents;
 pub mod learner;
 pub mod likelihood;
 pub mod machine;
+pub mod memory;
 pub mod metrics;
 pub mod model;
 pub mod nn;

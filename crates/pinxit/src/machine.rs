@@ -74,6 +74,11 @@ pub fn peak_memory() -> Option<u64> {
     Some(kib.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
+/// Lets [`peak_memory`] begin anew, if the system can (Linux can).
+pub fn reset_peak_memory() {
+    let _ = std::fs::write("/proc/self/clear_refs", "5"); // without it the peak is that of the whole process
+}
+
 /// Whether `folder` (or the nearest folder above it that exists) can be written to.
 pub fn is_writable(folder: &Path) -> bool {
     let existing = folder.ancestors().find(|f| f.is_dir()).unwrap_or(Path::new("."));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::data::{DataFacts, ImageShape};
+use crate::device;
 use crate::error::{Error, Result};
 use crate::families::{self, Family};
 use crate::image_io;
@@ -150,6 +151,7 @@ impl SamplePlan {
         take: impl FnMut(usize, Tensor<3>) -> Result<()>,
     ) -> Result<()> {
         let generator = trained.generator()?;
+        device::set_exact(trained.recipe.train.exact);
         self.paint_parts(watch, |request, watch| generator.generate(request, watch), take)
     }
 
@@ -167,6 +169,7 @@ impl SamplePlan {
     ) -> Result<()> {
         let Some(completion) = completion else { return self.paint(trained, watch, take) };
         let (ability, first) = (completer(trained)?, given(trained, completion)?);
+        device::set_exact(trained.recipe.train.exact);
         let make = |request: &Request, watch: &mut dyn Watch| {
             let images = first.images.clone().repeat_dim(0, request.seeds.len());
             ability.complete(&Given { images, ..first }, request, watch)

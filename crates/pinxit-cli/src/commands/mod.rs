@@ -1,6 +1,7 @@
 //! The commands, one file each. A command resolves its options, calls the library and shows what
 //! came of it.
 
+pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod data;
 pub(crate) mod demo;

@@ -1,6 +1,6 @@
 use crate::program::Place;
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "demo",
     "train",
     "sample",
@@ -11,6 +11,7 @@ const COMMANDS: [&str; 11] = [
     "families",
     "recipes",
     "doctor",
+    "bench",
     "completions",
 ];
 

@@ -69,6 +69,22 @@ fn the_doctor_tells_of_machine_devices_and_folders() {
 }
 
 #[test]
+fn the_bench_measures_training_and_painting() {
+    let place = Place::new();
+    let small = ["bench", "--family", "flow", "--set", "model.width=16", "--set", "train.batch=4", "--quiet"];
+    let report = place.pinxit(&[&small[..], &["--json", "--threads", "1"]].concat()).json();
+    assert_eq!(report["machine"]["threads"], 1);
+    assert!(report["peak_multiply_adds"].as_f64().unwrap() > 1e8);
+    let row = &report["measured"][0];
+    assert_eq!((row["family"].as_str(), row["batch"].as_u64()), (Some("flow"), Some(4)));
+    assert!(row["step"].as_f64().unwrap() > 0.0 && row["painting"]["per_second"].as_f64().unwrap() > 0.0);
+    let text = place.pinxit(&small).out();
+    assert!(text.contains("flow") && text.contains("steps a second"), "{text}");
+    place.pinxit(&["bench", "runs/none"]).fails(1, &["runs/none"]);
+    place.pinxit(&["bench", "--family", "flow", "--data", "nowhere", "--quiet"]).fails(1, &["nowhere"]);
+}
+
+#[test]
 fn a_folder_without_runs_is_no_error() {
     let place = Place::new();
     assert_eq!(place.pinxit(&["runs", "--json"]).json(), serde_json::json!([]));

@@ -47,19 +47,21 @@ mod weights;
 use crate::geometry::Geometry;
 use crate::simd::{self, Level};
 use pass::Pass;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::cell::Cell;
 use transform::{F4x2, F4x3};
 
-static EXACT: AtomicBool = AtomicBool::new(false);
-
-/// Whether convolutions multiply every tap, without Winograd's algorithm, from now on in this process.
-pub fn set_exact(exact: bool) {
-    EXACT.store(exact, Ordering::Relaxed);
+thread_local! {
+    static EXACT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What [`set_exact`] has set; false at first.
+/// Whether convolutions called from this thread multiply every tap, without Winograd's algorithm, from now on.
+pub fn set_exact(exact: bool) {
+    EXACT.set(exact);
+}
+
+/// What [`set_exact`] has set on this thread; false at first.
 pub fn exact() -> bool {
-    EXACT.load(Ordering::Relaxed)
+    EXACT.get()
 }
 
 /// An algorithm for a convolution.

@@ -7,7 +7,6 @@ use super::*;
 use crate::conv2d;
 use crate::geometry::twin;
 use crate::testing::{assert_close, numbers};
-use std::sync::Mutex;
 
 /// Input [B, C, H, W], weight [O, C, K, K], stride, padding.
 type Case = ([usize; 4], [usize; 4], usize, usize);
@@ -78,9 +77,6 @@ impl Example {
     }
 }
 
-/// Held by the tests that set or need the mode of this process.
-static MODE: Mutex<()> = Mutex::new(());
-
 fn bits(x: &[f32]) -> Vec<u32> {
     x.iter().map(|x| x.to_bits()).collect()
 }
@@ -140,7 +136,6 @@ fn an_image_is_the_same_alone() {
 
 #[test]
 fn small_pictures_and_few_channels_go_the_direct_way() {
-    let _mode = MODE.lock().unwrap();
     let serves = |x, weight, stride| {
         let example = Example::new((x, weight, stride, 1));
         let Example { g, x, weight, dy, .. } = &example;
@@ -157,7 +152,6 @@ fn small_pictures_and_few_channels_go_the_direct_way() {
 
 #[test]
 fn exact_mode_multiplies_every_tap() {
-    let _mode = MODE.lock().unwrap();
     let example = Example::new(([2, 32, 8, 8], [32, 32, 3, 3], 1, 1));
     let Example { g, x, weight, dy, .. } = &example;
     assert!(forward(g, x, weight, None).is_some());
@@ -172,7 +166,6 @@ fn exact_mode_multiplies_every_tap() {
 #[test]
 #[ignore = "a table for the documentation"]
 fn errors() {
-    let _mode = MODE.lock().unwrap();
     let shapes = [
         ([2, 64, 32, 32], [64, 64, 3, 3], 1, 1),
         ([2, 128, 16, 16], [128, 128, 3, 3], 1, 1),

@@ -1,9 +1,12 @@
 //! The differentiable operations as a list, so that every test runs every one of them.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use pinxit_kernels::{
-    Activation, activate, attention, conv_transpose2d, conv2d, group_norm, linear, masked_conv2d,
-    upsample_nearest2,
+    Activation, Reduction, activate, add, attention, attention2d, batch_norm, bce_with_logits,
+    bce_with_logits_each, concat_channels, conv_transpose2d, conv2d, cross_entropy, gated, gaussian_kl,
+    group_norm, instance_norm, l1_loss, layer_norm, linear, linear_activation, masked_conv2d, mix_images,
+    mse_loss, reparameterise, scale_images, scale_shift, shifted_group_norm, sum_all, sum_pixels,
+    upsample_nearest2, weighted_mse_loss,
 };
 
 /// Numbers in a flat list with their shape.
@@ -32,7 +35,7 @@ impl Numbers {
 
     pub(crate) fn from_tensor<const D: usize>(x: Tensor<D>) -> Self {
         let dims = x.dims().to_vec();
-        Self { data: x.into_data().try_into_vec::<f32>().unwrap(), dims }
+        Self { data: x.cast(DType::F32).into_data().try_into_vec::<f32>().unwrap(), dims }
     }
 
     /// The part of image `index`.
@@ -44,23 +47,26 @@ impl Numbers {
     }
 }
 
-/// An operation with its inputs; the first `images` of them have a batch dimension.
+pub(crate) type Run = fn(&[Numbers], &Device, DType) -> Vec<Numbers>;
+
+/// An operation with its inputs; the first `images` of them have a batch dimension, none if its output does not
+/// belong to images.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) inputs: Vec<Numbers>,
     pub(crate) images: usize,
-    /// Output and gradients of the inputs, for the sum of the output times fixed weights.
-    pub(crate) run: fn(&[Numbers], &Device) -> Vec<Numbers>,
+    /// Output and gradients of the inputs, for the sum of the output times fixed weights, computed in a type.
+    pub(crate) run: Run,
 }
 
 /// Runs `$op` on tensors of the ranks `$rank`, forward and backward.
 macro_rules! run {
     ($op:expr, $($rank:literal),+) => {
-        |inputs, device| {
+        |inputs, device, dtype| {
             let mut inputs = inputs.iter();
-            let tensors = ($(inputs.next().unwrap().tensor::<$rank>(device).require_grad(),)+);
+            let tensors = ($(inputs.next().unwrap().tensor::<$rank>(device).cast(dtype).require_grad(),)+);
             let output = $op(tensors.clone());
-            let weights = Numbers::new(&output.dims(), 99).tensor(device);
+            let weights = Numbers::new(&output.dims(), 99).tensor(device).cast(dtype);
             let grads = (output.clone() * weights).sum().backward();
             let mut all = vec![Numbers::from_tensor(output.inner())];
             run!(@grads tensors, grads, all, $($rank),+);
@@ -77,6 +83,10 @@ macro_rules! run {
     (@grads $t:ident, $g:ident, $all:ident, $a:literal, $b:literal, $c:literal) => {
         run!(@grads $t, $g, $all, $a, $b);
         $all.push(Numbers::from_tensor($t.2.grad(&$g).unwrap()));
+    };
+    (@grads $t:ident, $g:ident, $all:ident, $a:literal, $b:literal, $c:literal, $d:literal) => {
+        run!(@grads $t, $g, $all, $a, $b, $c);
+        $all.push(Numbers::from_tensor($t.3.grad(&$g).unwrap()));
     };
 }
 pub(crate) use run;
@@ -142,6 +152,18 @@ pub(crate) fn cases(batch: usize) -> Vec<Case> {
             run!(|(x, w, bias)| linear(x, w, Some(bias)), 2, 2, 1),
         ),
         case(
+            "linear_activation leaky_relu",
+            1,
+            &[&[b, 70], &[50, 70], &[50]],
+            run!(|(x, w, bias)| linear_activation(x, w, Some(bias), Activation::LeakyRelu(0.2)), 2, 2, 1),
+        ),
+        case(
+            "linear_activation silu",
+            1,
+            &[&[b, 70], &[50, 70]],
+            run!(|(x, w)| linear_activation(x, w, None, Activation::Silu), 2, 2),
+        ),
+        case(
             "group_norm",
             1,
             &[&[b, 24, 15, 15], &[24], &[24]],
@@ -160,6 +182,156 @@ pub(crate) fn cases(batch: usize) -> Vec<Case> {
             &[&[b, 3, 65, 20], &[b, 3, 50, 20], &[b, 3, 50, 33]],
             run!(|(q, k, v)| attention(q, k, v, 0.2), 4, 4, 4),
         ),
+        case(
+            "attention2d",
+            3,
+            &[&[b, 12, 5, 14], &[b, 12, 5, 14], &[b, 12, 5, 14]],
+            run!(|(q, k, v)| attention2d(q, k, v, 3, 0.4), 4, 4, 4),
+        ),
         case("upsample_nearest2", 1, &[&[b, 16, 15, 15]], run!(|(x,)| upsample_nearest2(x), 4)),
+        case(
+            "shifted group_norm relu",
+            2,
+            &[&[b, 24, 20, 20], &[b, 24], &[24], &[24]],
+            run!(|(x, t, g, h)| shifted_group_norm(x, t, g, h, 4, 1e-5, Activation::Relu), 4, 2, 1, 1),
+        ),
+        case(
+            "adaptive group_norm tanh",
+            3,
+            &[&[b, 24, 20, 20], &[b, 24], &[b, 24]],
+            run!(|(x, g, h): (_, Tensor<2>, _)| group_norm(x, g, h, 4, 1e-5, Activation::Tanh), 4, 2, 2),
+        ),
+        case(
+            "instance_norm",
+            1,
+            &[&[b, 10, 33, 33]],
+            run!(|(x,)| instance_norm(x, None, 1e-5, Activation::Sigmoid), 4),
+        ),
+        case(
+            "layer_norm gelu",
+            1,
+            &[&[b, 10_003], &[10_003], &[10_003]],
+            run!(|(x, g, h)| layer_norm(x, g, h, 1e-5, Activation::Gelu), 2, 1, 1),
+        ),
+        case(
+            "batch_norm leaky_relu",
+            0,
+            &[&[b, 30, 21, 21], &[30], &[30]],
+            run!(|(x, g, h)| batch_norm::<4>(x, g, h, 1e-5, Activation::LeakyRelu(0.2)).y, 4, 1, 1),
+        ),
+        case(
+            "batch_norm of vectors",
+            0,
+            &[&[3 * b, 3000], &[3000], &[3000]],
+            run!(|(x, g, h)| batch_norm::<2>(x, g, h, 1e-5, Activation::Silu).y, 2, 1, 1),
+        ),
+        case(
+            "scale_shift",
+            1,
+            &[&[b, 30, 21, 21], &[30], &[30]],
+            run!(|(x, g, h)| scale_shift::<4, 1>(x, g, h, Activation::Silu), 4, 1, 1),
+        ),
+        case(
+            "scale_shift of each image",
+            3,
+            &[&[b, 30, 21, 21], &[b, 30], &[b, 30]],
+            run!(|(x, g, h)| scale_shift::<4, 2>(x, g, h, Activation::None), 4, 2, 2),
+        ),
+        case("scale_images", 2, &[&[b, 30, 21, 21], &[b]], run!(|(x, s)| scale_images::<4>(x, s), 4, 1)),
+        case(
+            "gated",
+            1,
+            &[&[b, 60, 21, 21]],
+            run!(|(x,)| gated::<4>(x, [Activation::Tanh, Activation::Sigmoid]), 4),
+        ),
+        case("add", 2, &[&[b, 30, 21, 21], &[b, 30, 21, 21]], run!(|(x, y)| add::<4>(x, y), 4, 4)),
+        case(
+            "concat_channels",
+            2,
+            &[&[b, 30, 21, 21], &[b, 10, 21, 21]],
+            run!(|(x, y)| concat_channels::<4>(x, y), 4, 4),
+        ),
+        case("sum_pixels", 1, &[&[b, 30, 21, 21]], run!(|(x,)| sum_pixels(x), 4)),
+        case(
+            "reparameterise",
+            3,
+            &[&[b, 9001], &[b, 9001], &[b, 9001]],
+            run!(|(m, v, n)| reparameterise::<2>(m, v, n), 2, 2, 2),
+        ),
+        case(
+            "mse_loss",
+            0,
+            &[&[b, 30, 21, 21], &[b, 30, 21, 21]],
+            run!(|(x, y)| mse_loss::<4>(x, y, Reduction::Mean), 4, 4),
+        ),
+        case(
+            "l1_loss",
+            0,
+            &[&[b, 30, 21, 21], &[b, 30, 21, 21]],
+            run!(|(x, y)| l1_loss::<4>(x, y, Reduction::Sum), 4, 4),
+        ),
+        case(
+            "bce_with_logits",
+            0,
+            &[&[b, 9001]],
+            run!(|(x,)| bce_with_logits::<2>(x, 1.0, Reduction::Mean), 2),
+        ),
+        case(
+            "bce_with_logits of each",
+            0,
+            &[&[b, 9001], &[b, 9001]],
+            run!(|(x, y)| bce_with_logits_each::<2>(x, y, Reduction::Mean), 2, 2),
+        ),
+        case(
+            "gaussian_kl",
+            0,
+            &[&[b, 9001], &[b, 9001]],
+            run!(|(x, y)| gaussian_kl::<2>(x, y, Reduction::Sum), 2, 2),
+        ),
+        case(
+            "cross_entropy",
+            0,
+            &[&[b, 20, 21, 21]],
+            run!(
+                |(x,): (Tensor<4>,)| {
+                    let pixels = x.dims()[0] as i64 * 441;
+                    let classes = (0..pixels).map(|i| i * i % 20).collect::<Vec<_>>();
+                    let classes = Tensor::from_data(TensorData::new(classes, [pixels as usize]), &x.device());
+                    cross_entropy(x, classes, Reduction::Mean)
+                },
+                4
+            ),
+        ),
+        case("sum_all", 0, &[&[b, 30, 21, 21]], run!(|(x,)| sum_all::<4>(x), 4)),
+        case(
+            "weighted_mse_loss",
+            0,
+            &[&[b, 30, 21, 21], &[b, 30, 21, 21]],
+            run!(
+                |(x, y): (Tensor<4>, _)| {
+                    let weight = Numbers::new(&[x.dims()[0]], 7).tensor(&x.device()).cast(x.dtype());
+                    weighted_mse_loss(x, y, weight, Reduction::Mean)
+                },
+                4,
+                4
+            ),
+        ),
+        case(
+            "mix_images",
+            2,
+            &[&[b, 30, 21, 21], &[b, 30, 21, 21]],
+            run!(
+                |(x, y): (Tensor<4>, Tensor<4>)| {
+                    let factors = |x: &Tensor<4>, seed| {
+                        let each = x.clone().detach().slice([0..x.dims()[0], 0..1, seed..seed + 1, 0..1]);
+                        each.reshape([x.dims()[0]])
+                    };
+                    let (s, t) = (factors(&x, 0), factors(&y, 1));
+                    mix_images((x, s), (y, t))
+                },
+                4,
+                4
+            ),
+        ),
     ]
 }

@@ -39,7 +39,7 @@ impl PixelCnn {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let block = |h: Tensor<4>, block: &Block| {
             let gated = ops::gated(block.masked.forward(h.clone()));
-            h + block.mix.forward(gated)
+            ops::add(h, block.mix.forward(gated))
         };
         let h = self.blocks.iter().fold(self.first.forward(x), block);
         let h = self.out_1.forward(ops::activate(h, Activation::Relu));

@@ -3,6 +3,7 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use pinxit::nn::ops::Reduction;
 use pinxit::nn::{Activation, Conv2d, ConvTranspose2d, Init, Linear, ops};
 
 use crate::{Trained, Workload, device, hash, number};
@@ -42,7 +43,7 @@ impl Vae {
         let down = |x, conv: &Conv2d| ops::activate(conv.forward(x), Activation::Relu);
         let h = self.encoder.iter().fold(x, down).reshape([batch, 4096]);
         let (mean, log_variance) = (self.mean.forward(h.clone()), self.log_variance.forward(h));
-        let z = mean.clone() + (log_variance.clone() * 0.5).exp() * noise;
+        let z = ops::reparameterise(mean.clone(), log_variance.clone(), noise);
         let h = ops::activate(self.from_latent.forward(z), Activation::Relu).reshape([batch, 256, 4, 4]);
         let up = |x, (i, conv): (usize, &ConvTranspose2d)| {
             let last = i + 1 == self.decoder.len();
@@ -70,12 +71,12 @@ impl Autoencoder {
 
 impl Workload for Autoencoder {
     fn step(&mut self, sums: Option<&mut Vec<f64>>) -> Vec<f64> {
-        let [batch, c, h, w] = self.pictures.dims();
+        let batch = self.pictures.dims()[0];
         let (made, [mean, log_variance]) =
             self.network.network.forward(self.pictures.clone(), self.noise.clone());
-        let squares = ops::mse(made, self.pictures.clone()) * (c * h * w) as f64;
-        let divergence = (log_variance.clone() + 1.0 - mean.square() - log_variance.exp()).sum();
-        let loss = squares - divergence * (0.5 / batch as f64);
+        let squares = ops::mse_loss(made, self.pictures.clone(), Reduction::Sum);
+        let divergence = ops::gaussian_kl(mean, log_variance, Reduction::Sum);
+        let loss = (squares + divergence) / batch as f64;
         self.network.step(loss.backward(), sums);
         vec![number(&loss)]
     }

@@ -4,7 +4,7 @@
 //! NAME of `A` to `E`, or `C-inference`, takes steps and answers with one line of JSON: milliseconds of
 //! each step, losses, peak memory. `--check` gives losses and the sums of absolute gradients of the first
 //! step instead, `--serve` reads numbers of steps from its input until that ends and answers each with a
-//! line. `ops [NAME...]` times single operations, `peaks` what the machine can do at most; `just
+//! line. `--exact` takes the direct convolutions in place of Winograd's. `ops [NAME...]` times single operations, `peaks` what the machine can do at most; `just
 //! bench-torch` runs all of it beside PyTorch.
 //!
 //! A process runs one workload, so that its peak memory is the workload's own.
@@ -31,6 +31,9 @@ use serde_json::{Value, json};
 
 use options::Options;
 
+#[global_allocator]
+static MEMORY: pinxit::memory::Recycling = pinxit::memory::Recycling::new();
+
 /// One of the networks with its data.
 trait Workload {
     /// One step; gives its losses. Where `sums` asks for it, the sum of the absolute gradients of each
@@ -40,7 +43,9 @@ trait Workload {
 
 fn main() {
     let options = Options::read(std::env::args().skip(1));
-    rayon::ThreadPoolBuilder::new().num_threads(options.threads).build_global().unwrap();
+    let pool = rayon::ThreadPoolBuilder::new().use_current_thread().num_threads(options.threads);
+    pool.build_global().unwrap();
+    pinxit::nn::ops::set_exact(options.exact);
     match options.name.as_str() {
         "ops" => ops::run(&options),
         "peaks" => println!("{}", peaks()),
@@ -108,8 +113,8 @@ fn check(workload: &mut dyn Workload, steps: usize) -> Value {
 
 fn peaks() -> Value {
     json!({
-        "multiply_adds_per_second": pinxit_kernels::peak::multiply_adds_per_second(),
-        "bytes_per_second": pinxit_kernels::peak::bytes_per_second(),
+        "multiply_adds_per_second": pinxit::nn::ops::peak::multiply_adds_per_second(),
+        "bytes_per_second": pinxit::nn::ops::peak::bytes_per_second(),
     })
 }
 
@@ -128,7 +133,7 @@ impl<M: Module> Trained<M> {
         if let Some(sums) = sums {
             sums.push(absolute_sum(&self.network, &gradients));
         }
-        (self.network, _) = self.adam.step(self.network.clone(), &mut gradients, 1e-4, 0.0);
+        self.adam.update(&mut self.network, &mut gradients, 1e-4, 0.0, None);
     }
 
     /// The network without autodiff.

@@ -5,7 +5,7 @@ use std::io::BufRead;
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use pinxit::nn::ops::AdamStep;
+use pinxit::nn::ops::{AdamStep, Descent, Optimized};
 use pinxit::nn::{Activation, MaskType, ops};
 use serde_json::{Value, json};
 
@@ -250,7 +250,7 @@ fn norms(list: &mut List) {
     for (name, activation) in [("batch_norm", Activation::None), ("batch_norm_relu", Activation::Relu)] {
         list.pair(name, [2 * numbers, 3 * numbers], move |make| {
             let (x, gamma, beta) = (make.first(dims), make.other([64]), make.other([64]));
-            move || ops::batch_norm(x.clone(), gamma.clone(), beta.clone(), 1e-5, activation).0
+            move || ops::batch_norm(x.clone(), gamma.clone(), beta.clone(), 1e-5, activation).y
         });
     }
     let dims = [8, 64, 64, 64];
@@ -328,11 +328,9 @@ fn optimizers(list: &mut List) {
     list.add("adam_10m".into(), Work { multiply_adds: 0, numbers: 7 * COUNT }, move || {
         let make = |seed| hash::data([COUNT], seed, 1e-2, 0.0, &Device::flex());
         let gradient = make(4);
-        let state = std::cell::RefCell::new(Some((make(1), make(2), make(3).square())));
-        let take = || state.take().expect("the state of the step before");
-        median(take, |(p, m, v)| {
-            let next = ops::adam(p, gradient.clone(), m, v, step);
-            state.replace(Some(next));
-        })
+        let descent = Descent { grad: gradient, m: make(2), v: make(3).square() };
+        let one = Optimized { param: make(1), descent: Some(descent), ema: None };
+        let state = std::cell::RefCell::new(vec![one]);
+        median(|| state.take(), |all| state.replace(ops::adam(all, step, 0.0)))
     });
 }

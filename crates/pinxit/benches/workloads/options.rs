@@ -10,6 +10,7 @@ pub(crate) struct Options {
     pub(crate) warm: usize,
     pub(crate) check: bool,
     pub(crate) serve: bool,
+    pub(crate) exact: bool,
 }
 
 impl Options {
@@ -24,6 +25,7 @@ impl Options {
             warm: 2,
             check: false,
             serve: false,
+            exact: false,
         };
         let mut names = Vec::new();
         let mut args = args.peekable();
@@ -39,6 +41,7 @@ impl Options {
                 "--warm" => options.warm = number(),
                 "--check" => options.check = true,
                 "--serve" => options.serve = true,
+                "--exact" => options.exact = true,
                 "--bench" => {} // what `cargo bench` adds
                 flag if flag.starts_with('-') => panic!("{flag} is not an option"),
                 _ => names.push(arg),

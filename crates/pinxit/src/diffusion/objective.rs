@@ -11,6 +11,7 @@ use super::precond::{Coefficients, Preconditioning};
 use super::schedule::{DiscreteLevels, FLOW_SIGMA_MAX};
 use crate::data::Batch;
 use crate::model::Step;
+use crate::nn::ops::{self, Reduction};
 use crate::rng::{Purpose, Rng};
 
 /// The distribution of training noise levels.
@@ -72,8 +73,8 @@ pub struct Examples {
     pub noise: Tensor<1>,
     /// F* `[B, C, H, W]`.
     pub target: Tensor<4>,
-    /// w `[B, 1, 1, 1]`.
-    pub weight: Tensor<4>,
+    /// w `[B]`.
+    pub weight: Tensor<1>,
 }
 
 impl Objective {
@@ -108,12 +109,11 @@ impl Objective {
         }
         let [signal, sigma, clean, unit, weight, told] =
             columns.map(|values| Tensor::<1>::from_data(TensorData::new(values, [count]), &device));
-        let each = |values: Tensor<1>| values.reshape([count, 1, 1, 1]);
         Examples {
-            input: images.clone() * each(signal) + noise.clone() * each(sigma),
+            input: ops::mix_images((images.clone(), signal), (noise.clone(), sigma)),
             noise: told,
-            target: images.clone() * each(clean) + noise * each(unit),
-            weight: each(weight),
+            target: ops::mix_images((images.clone(), clean), (noise, unit)),
+            weight,
         }
     }
 }
@@ -122,8 +122,8 @@ impl Examples {
     /// The share of these examples in the loss of a batch of `total` pictures, `[1]`.
     pub fn loss(self, predicted: Tensor<4>, total: usize) -> Tensor<1> {
         let [_, channels, height, width] = predicted.dims();
-        let error = (predicted - self.target).square() * self.weight;
-        error.sum().div_scalar((total * channels * height * width) as f64)
+        let error = ops::weighted_mse_loss(predicted, self.target, self.weight, Reduction::Sum);
+        error.div_scalar((total * channels * height * width) as f64)
     }
 }
 

@@ -56,7 +56,7 @@ impl Setup {
         let (shared, own) = read::<K>(recipe)?;
         let (preconditioning, levels) = own.parts()?;
         Ok(Self {
-            unet: shared.unet(facts)?,
+            unet: UNetConfig { checkpoint_blocks: recipe.train.checkpoint_blocks, ..shared.unet(facts)? },
             preconditioning,
             objective: Objective { levels, min_snr_gamma: shared.min_snr_gamma },
             label_drop: shared.label_drop,

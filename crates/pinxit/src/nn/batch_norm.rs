@@ -51,18 +51,17 @@ impl BatchNorm {
         Self { momentum, ..self }
     }
 
-    /// `[B, C, ...]` -> `[B, C, ...]`. In training a channel needs at least two values.
+    /// `[B, C]` or `[B, C, H, W]` -> the same shape. In training a channel needs at least two values.
     pub fn forward<const D: usize>(&self, x: Tensor<D>, activation: Activation, mode: &Mode) -> Tensor<D> {
         let (weight, bias) = (self.weight.val(), self.bias.val());
         if *mode == Mode::Eval {
             let statistics = [self.running_mean.value(), self.running_var.value()];
             return ops::batch_norm_inference(x, weight, bias, statistics, self.eps, activation);
         }
-        let count = x.dims().iter().product::<usize>() / x.dims()[1].max(1);
-        let (y, [mean, variance]) = ops::batch_norm(x, weight, bias, self.eps, activation);
-        let unbiased = variance * (count as f64 / (count as f64 - 1.0).max(1.0));
-        self.running_mean.set(ops::lerp(self.running_mean.value(), mean, self.momentum));
-        self.running_var.set(ops::lerp(self.running_var.value(), unbiased, self.momentum));
-        y
+        let of_batch = ops::batch_norm(x, weight, bias, self.eps, activation);
+        for (running, new) in [(&self.running_mean, of_batch.mean), (&self.running_var, of_batch.variance)] {
+            running.set(ops::lerp(running.value(), new.inner(), self.momentum));
+        }
+        of_batch.y
     }
 }

@@ -30,6 +30,20 @@ impl<M: Module> Ema<M> {
         self.model = self.model.clone().map(&mut update);
     }
 
+    /// Takes over the buffers of `module`.
+    pub(super) fn copy_buffers(&mut self, module: &M) {
+        let mut weights = params::flat(module);
+        weights.retain(|_, flat| flat.buffer);
+        if !weights.is_empty() {
+            self.model = self.model.clone().map(&mut Update { path: Path::default(), weights, weight: 0.0 });
+        }
+    }
+
+    /// For the optimizer, which moves the average in the pass that moves the weights.
+    pub(super) fn model_mut(&mut self) -> &mut M {
+        &mut self.model
+    }
+
     /// The network with averaged weights, without autodiff.
     pub fn model(&self) -> &M {
         &self.model

@@ -7,6 +7,7 @@
 mod batch_norm;
 mod buffer;
 mod causal_conv;
+mod checkpoint;
 mod codebook;
 mod conv;
 mod conv_transpose;
@@ -31,6 +32,7 @@ mod unet_config;
 pub use batch_norm::BatchNorm;
 pub use buffer::Buffer;
 pub use causal_conv::CausalConv2d;
+pub use checkpoint::checkpoint;
 pub use codebook::Codebook;
 pub use conv::Conv2d;
 pub use conv_transpose::ConvTranspose2d;

@@ -27,6 +27,12 @@ impl GroupNorm {
     pub fn forward(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
         ops::group_norm(x, self.weight.val(), self.bias.val(), self.groups, self.eps, activation)
     }
+
+    /// The same of `x` with `shift [B, C]` added to all pixels: `[B, C, H, W]` -> `[B, C, H, W]`.
+    pub fn forward_shifted(&self, x: Tensor<4>, shift: Tensor<2>, activation: Activation) -> Tensor<4> {
+        let (weight, bias) = (self.weight.val(), self.bias.val());
+        ops::shifted_group_norm(x, shift, weight, bias, self.groups, self.eps, activation)
+    }
 }
 
 /// Normalises each channel of each picture (Ulyanov et al. 2016); without scale and shift unless

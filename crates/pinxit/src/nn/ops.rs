@@ -4,69 +4,32 @@
 //! a layer doesn't know.
 
 use burn::tensor::ops::{AvgPoolOptions, PadMode};
-use burn::tensor::{Device, Int, Tensor, TensorData, activation, module};
+use burn::tensor::{Device, Int, Tensor, TensorData, module};
+use pinxit_kernels as kernels;
 
 pub use pinxit_kernels::{
-    Activation, AdamStep, activate, adam, attention, conv_transpose2d, conv2d, group_norm, lerp, linear,
-    sum_of_squares, upsample_nearest2,
+    Activation, AdamStep, Descent, Found, Leaf, Optimized, Reduction, activate, adam, add, attention,
+    attention2d, batch_norm, bce_with_logits_each, can_defer, concat_channels, conv_transpose2d, conv2d,
+    deferred, gaussian_kl, global_norm, group_norm, identity, instance_norm, l1_loss, lerp, linear,
+    linear_activation, mix_images, mse_loss, peak, reparameterise, root, scale_images, scale_shift,
+    set_exact, shifted_group_norm, sum_all, sum_pixels, upsample_nearest2, weighted_mse_loss,
 };
 
 /// `tanh(a) sigmoid(b)` of the two halves of the channels (van den Oord et al. 2016, "Conditional
 /// Image Generation with PixelCNN Decoders", eq. 2): `[B, 2C, H, W]` -> `[B, C, H, W]`.
 pub fn gated(x: Tensor<4>) -> Tensor<4> {
-    let half = x.dims()[1] / 2;
-    let (a, b) = (x.clone().narrow(1, 0, half), x.narrow(1, half, half));
-    a.tanh() * activation::sigmoid(b)
-}
-
-/// Instance normalisation with optional scale and shift `[C]`, and activation: `[B, C, H, W]` ->
-/// `[B, C, H, W]`.
-pub fn instance_norm(
-    x: Tensor<4>,
-    affine: Option<(Tensor<1>, Tensor<1>)>,
-    eps: f64,
-    activation: Activation,
-) -> Tensor<4> {
-    let channels = x.dims()[1];
-    let (gamma, beta) = affine
-        .unwrap_or_else(|| (Tensor::ones([channels], &x.device()), Tensor::zeros([channels], &x.device())));
-    group_norm(x, gamma, beta, channels, eps, activation)
+    kernels::gated(x, [Activation::Tanh, Activation::Sigmoid])
 }
 
 /// Normalisation of the last dimension: `[..., C]` -> `[..., C]`.
 pub fn layer_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, beta: Tensor<1>, eps: f64) -> Tensor<D> {
-    let centred = x.clone() - x.mean_dim(D - 1);
-    let variance = centred.clone().square().mean_dim(D - 1);
-    let features = gamma.dims()[0];
-    let mut line = [1; D];
-    line[D - 1] = features;
-    centred / (variance + eps).sqrt() * gamma.reshape(line) + beta.reshape(line)
-}
-
-/// Batch normalisation by the batch's statistics, and activation. Gives `[B, C, ...]` and the mean
-/// and the (biased) variance `[C]`, both without autodiff.
-pub fn batch_norm<const D: usize>(
-    x: Tensor<D>,
-    gamma: Tensor<1>,
-    beta: Tensor<1>,
-    eps: f64,
-    activation: Activation,
-) -> (Tensor<D>, [Tensor<1>; 2]) {
     let dims = x.dims();
-    let (b, c) = (dims[0], dims[1]);
-    let x = x.reshape([b as i32, c as i32, -1]); // [B, C, N]
-    let n = x.dims()[2] as f64 * b as f64;
-    let total = |x: Tensor<3>| x.sum_dim(2).sum_dim(0) / n; // [1, C, 1]
-    let mean = total(x.clone());
-    let centred = x - mean.clone();
-    let variance = total(centred.clone().square());
-    let statistics = [mean, variance.clone()].map(|t| t.inner().reshape([c]));
-    let y = centred / (variance + eps).sqrt() * gamma.reshape([1, c, 1]) + beta.reshape([1, c, 1]);
-    (activate(y.reshape(dims), activation), statistics)
+    let rows = dims[..D - 1].iter().product::<usize>();
+    kernels::layer_norm(x.reshape([rows, dims[D - 1]]), gamma, beta, eps, Activation::None).reshape(dims)
 }
 
 /// Batch normalisation by given mean and variance `[C]` (without autodiff), and activation:
-/// `[B, C, ...]` -> `[B, C, ...]`.
+/// `[B, C]` or `[B, C, H, W]` -> the same shape.
 pub fn batch_norm_inference<const D: usize>(
     x: Tensor<D>,
     gamma: Tensor<1>,
@@ -78,9 +41,7 @@ pub fn batch_norm_inference<const D: usize>(
     let device = x.device();
     let slope = gamma * onto((variance + eps).sqrt().recip(), &device);
     let intercept = beta - onto(mean, &device) * slope.clone();
-    let mut line = [1; D];
-    line[1] = slope.dims()[0];
-    activate(x * slope.reshape(line) + intercept.reshape(line), activation)
+    kernels::scale_shift(x, slope, intercept, activation)
 }
 
 /// Whether a masked convolution sees the pixel itself.
@@ -115,7 +76,7 @@ pub fn masked_conv2d(
     } else {
         weight
     };
-    pinxit_kernels::masked_conv2d(x, weight, bias, &alive, padding)
+    kernels::masked_conv2d(x, weight, bias, &alive, padding)
 }
 
 /// 1 where a weight `[out, in, rows, columns]` is seen and 0 where it is masked; the pixel itself is at
@@ -171,20 +132,18 @@ pub fn avg_pool2d(x: Tensor<4>, size: usize) -> Tensor<4> {
 
 /// Mean of `(x - target)^2` over all elements: `[1]`.
 pub fn mse<const D: usize>(x: Tensor<D>, target: Tensor<D>) -> Tensor<1> {
-    (x - target).square().mean()
+    mse_loss(x, target, Reduction::Mean)
 }
 
 /// Mean binary cross-entropy between `sigmoid(logits)` and the constant `target` (0 to 1): `[1]`.
 pub fn bce_with_logits<const D: usize>(logits: Tensor<D>, target: f64) -> Tensor<1> {
-    // max(x, 0) - x target + ln(1 + exp(-|x|)), which never overflows.
-    let log = (logits.clone().abs().neg().exp() + 1.0).log();
-    (activation::relu(logits.clone()) - logits * target + log).mean()
+    kernels::bce_with_logits(logits, target as f32, Reduction::Mean)
 }
 
 /// Mean of `-ln softmax(logits)[target]` over batch and pixels, with the classes in dimension 1:
 /// logits `[B, K, H, W]`, targets `[B, H, W]` from 0 to K - 1 -> `[1]`.
 pub fn cross_entropy(logits: Tensor<4>, targets: Tensor<3, Int>) -> Tensor<1> {
-    activation::log_softmax(logits, 1).gather(1, targets.unsqueeze_dim::<4>(1)).mean().neg()
+    kernels::cross_entropy(logits, targets.flatten(0, 2), Reduction::Mean)
 }
 
 /// A constant for computations with tensors of `device`: with autodiff if that has it.

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor, TensorData};
 
-use super::ops::{self, AdamStep};
-use super::params::{self, Flat, Path};
+use super::Ema;
+use super::ops::{self, AdamStep, Descent, Optimized};
+use super::params::{self, Flat};
 use crate::checkpoint::{Array, Snapshot};
 use crate::error::{Error, Result};
 
@@ -60,11 +61,35 @@ impl Adam {
 
     /// One step. Returns the new module and the global norm of the gradient before clipping.
     ///
+    /// As [`update`](Self::update), for a module that has no average.
+    pub fn step<M: Module>(
+        &mut self,
+        mut module: M,
+        gradients: &mut Gradients,
+        lr: f64,
+        clip: f64,
+    ) -> (M, f64) {
+        let norm = self.update(&mut module, gradients, lr, clip, None);
+        (module, norm)
+    }
+
+    /// One step of `module`, and of its moving average if it has one, which goes on with the decay beside it
+    /// as by [`Ema::update`]. Returns the global norm of the gradient before clipping.
+    ///
     /// Takes the gradients of `module` out of `gradients`. They are scaled down to a global norm of
     /// `clip` if they are longer, as `torch.nn.utils.clip_grad_norm_` does; a `clip` of 0 never
-    /// clips. A parameter without a gradient stays as it is.
-    pub fn step<M: Module>(&mut self, module: M, gradients: &mut Gradients, lr: f64, clip: f64) -> (M, f64) {
-        let norm = global_norm(&module, gradients);
+    /// clips. A parameter without a gradient stays as it is. Weights that nothing else holds change in place,
+    /// all of them in one pass.
+    pub fn update<M: Module>(
+        &mut self,
+        module: &mut M,
+        gradients: &mut Gradients,
+        lr: f64,
+        clip: f64,
+        average: Option<(&mut Ema<M>, f64)>,
+    ) -> f64 {
+        let descents = self.descents(module, gradients);
+        let norm = ops::global_norm(descents.values().map(|descent| descent.grad.clone()).collect());
         self.steps += 1;
         let step = AdamStep {
             lr,
@@ -75,8 +100,66 @@ impl Adam {
             step: u64::from(self.steps),
             grad_scale: if clip > 0.0 { (clip / (norm + 1e-6)).min(1.0) } else { 1.0 },
         };
-        let mut update = Update { path: Path::default(), moments: &mut self.moments, gradients, step };
-        (module.map(&mut update), norm)
+        let decay = average.as_ref().map_or(1.0, |(_, decay)| *decay);
+        let average = average.map(|(ema, _)| {
+            ema.copy_buffers(module);
+            ema.model_mut()
+        });
+        self.descend(module, average, descents, step, 1.0 - decay);
+        norm
+    }
+
+    /// The gradients of `module` beside their moments, which are zeros at first, by name.
+    fn descents<M: Module>(&mut self, module: &M, gradients: &mut Gradients) -> BTreeMap<String, Descent> {
+        let zeros = |grad: &Tensor<1>| Tensor::zeros(grad.dims(), &grad.device());
+        let beside = |(name, Flat { values: grad, .. }): (String, Flat)| {
+            let (m, v) = match self.moments.remove(&name) {
+                Some(Moments { m, v }) => (m.values, v.values),
+                None => (zeros(&grad), zeros(&grad)),
+            };
+            (name, Descent { grad, m, v })
+        };
+        params::gradients(module, gradients).into_iter().map(beside).collect()
+    }
+
+    /// Moves the weights, the averages in `average` and the moments.
+    fn descend<M: Module>(
+        &mut self,
+        module: &mut M,
+        average: Option<&mut M>,
+        mut descents: BTreeMap<String, Descent>,
+        step: AdamStep,
+        weight: f64,
+    ) {
+        // The tensors leave their modules, so that they have one owner and change in place.
+        let weights = params::take(module);
+        let mut averages = average.map(|model| (params::take(model), model));
+        let (names, all): (Vec<_>, Vec<_>) = weights
+            .into_iter()
+            .map(|(name, Flat { shape, values, .. })| {
+                let ema = averages.as_mut().and_then(|(averages, _)| averages.remove(&name));
+                let descent = descents.remove(&name);
+                ((name, shape), Optimized { param: values, descent, ema: ema.map(|flat| flat.values) })
+            })
+            .unzip();
+        let (mut weights, mut averaged) = (BTreeMap::new(), BTreeMap::new());
+        for ((name, shape), Optimized { param, descent, ema }) in
+            names.into_iter().zip(ops::adam(all, step, weight))
+        {
+            let flat = |values| Flat { shape: shape.clone(), buffer: false, values };
+            if let Some(Descent { m, v, .. }) = descent {
+                self.moments.insert(name.clone(), Moments { m: flat(m), v: flat(v) });
+            } else if !self.moments.contains_key(&name) {
+                let zeros = flat(param.zeros_like());
+                self.moments.insert(name.clone(), Moments { m: zeros.clone(), v: zeros });
+            }
+            ema.into_iter().for_each(|ema| _ = averaged.insert(name.clone(), flat(ema)));
+            weights.insert(name, flat(param));
+        }
+        params::put(module, weights);
+        if let Some((_, model)) = averages {
+            params::put(model, averaged);
+        }
     }
 
     /// Writes the moments into `to` as `prefix/m/name` and `prefix/v/name`, and the number of
@@ -133,24 +216,6 @@ pub fn add_gradients<M: Module>(module: &M, total: &mut Gradients, part: Gradien
     module.visit(&mut Add { total, part });
 }
 
-/// The Euclidean norm of all gradients of `module` together.
-fn global_norm<M: Module>(module: &M, gradients: &Gradients) -> f64 {
-    struct Norm<'a> {
-        gradients: &'a Gradients,
-        squares: f64,
-    }
-    impl ModuleVisitor for Norm<'_> {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if let Some(grad) = param.grad(self.gradients) {
-                self.squares += ops::sum_of_squares(grad);
-            }
-        }
-    }
-    let mut norm = Norm { gradients, squares: 0.0 };
-    module.visit(&mut norm);
-    norm.squares.sqrt()
-}
-
 /// The moments under `prefix`, on the device of the parameter; `none` if no step was taken.
 fn moments<M: Module>(
     prefix: &str,
@@ -168,46 +233,4 @@ fn moments<M: Module>(
         Flat { shape: array.shape, buffer: false, values: Tensor::from_data(data, &like.values.device()) }
     };
     Ok(arrays.into_iter().zip(parameters.values()).map(|((name, a), like)| (name, flat(a, like))).collect())
-}
-
-struct Update<'a> {
-    path: Path,
-    moments: &'a mut BTreeMap<String, Moments>,
-    gradients: &'a mut Gradients,
-    step: AdamStep,
-}
-
-impl ModuleMapper for Update<'_> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.enter(name);
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.exit();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        if self.path.in_buffer() {
-            return param;
-        }
-        let name = self.path.name();
-        let gradient = param.grad_remove(self.gradients);
-        let shape = param.dims();
-        let old = self.moments.remove(&name).unwrap_or_else(|| {
-            let values = Tensor::zeros([shape.iter().product::<usize>()], &param.device().inner());
-            let zeros = Flat { shape: shape.to_vec(), buffer: false, values };
-            Moments { m: zeros.clone(), v: zeros }
-        });
-        let Some(gradient) = gradient else {
-            self.moments.insert(name, old);
-            return param;
-        };
-        params::replace(param, |value| {
-            let (value, gradient) = (value.flatten(0, D - 1), gradient.flatten(0, D - 1));
-            let (value, m, v) = ops::adam(value, gradient, old.m.values, old.v.values, self.step);
-            let flat = |values| Flat { shape: shape.to_vec(), buffer: false, values };
-            self.moments.insert(name, Moments { m: flat(m), v: flat(v) });
-            value.reshape(shape)
-        })
-    }
 }

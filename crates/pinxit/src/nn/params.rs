@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Gradients, Shape, Tensor, TensorData};
 
 use crate::checkpoint::{Array, Snapshot};
 use crate::error::{Error, Result};
@@ -134,6 +134,86 @@ pub(super) fn flat<M: Module>(module: &M) -> BTreeMap<String, Flat> {
     let mut collect = Collect { path: Path::default(), found: BTreeMap::new() };
     module.visit(&mut collect);
     collect.found
+}
+
+/// The gradients of the parameters that have one, taken out of `gradients`.
+pub(super) fn gradients<M: Module>(module: &M, gradients: &mut Gradients) -> BTreeMap<String, Flat> {
+    struct Collect<'a> {
+        path: Path,
+        gradients: &'a mut Gradients,
+        found: BTreeMap<String, Flat>,
+    }
+    impl ModuleVisitor for Collect<'_> {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.enter(name);
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.exit();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if let Some(gradient) = param.grad_remove(self.gradients) {
+                let (shape, values) = (param.shape().to_vec(), gradient.flatten(0, D - 1));
+                self.found.insert(self.path.name(), Flat { shape, buffer: false, values });
+            }
+        }
+    }
+    let mut collect = Collect { path: Path::default(), gradients, found: BTreeMap::new() };
+    module.visit(&mut collect);
+    collect.found
+}
+
+/// Takes the values out of all parameters, where [`put`] must put others: until then they are empty. Buffers
+/// stay.
+pub(super) fn take<M: Module>(module: &mut M) -> BTreeMap<String, Flat> {
+    struct Take {
+        path: Path,
+        taken: BTreeMap<String, Flat>,
+    }
+    impl ModuleMapper for Take {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.enter(name);
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.exit();
+        }
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            if self.path.in_buffer() {
+                return param;
+            }
+            replace(param, |value| {
+                let (shape, device) = (value.dims().to_vec(), value.device());
+                let values = value.flatten(0, D - 1);
+                self.taken.insert(self.path.name(), Flat { shape, buffer: false, values });
+                Tensor::empty([0; D], &device)
+            })
+        }
+    }
+    let mut take = Take { path: Path::default(), taken: BTreeMap::new() };
+    *module = module.clone().map(&mut take);
+    take.taken
+}
+
+/// Puts back what [`take`] took, or what became of it.
+pub(super) fn put<M: Module>(module: &mut M, values: BTreeMap<String, Flat>) {
+    struct Put {
+        path: Path,
+        values: BTreeMap<String, Flat>,
+    }
+    impl ModuleMapper for Put {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.enter(name);
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.exit();
+        }
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let Some(Flat { shape, values, .. }) = self.values.remove(&self.path.name()) else {
+                return param;
+            };
+            replace(param, |_| values.reshape(Shape::from(shape)))
+        }
+    }
+    *module = module.clone().map(&mut Put { path: Path::default(), values });
 }
 
 /// Shapes of all parameters and buffers.

@@ -53,15 +53,17 @@ impl UNet2d {
             time = time + embedding.forward(classes);
         }
         let time = ops::activate(time, Activation::Silu); // every residual block begins with it
+        let [b, t] = time.dims();
+        let mut time = time.reshape([b, t, 1, 1]);
 
         let mut x = self.conv_in.forward(x); // [B, C0, H, W]
         let mut skips = vec![x.clone()];
         for block in &self.down_blocks {
-            x = block.forward(x, &time, &mut skips, mode); // [B, Ci, H/2^i, W/2^i]
+            x = block.forward(x, &mut time, &mut skips, mode); // [B, Ci, H/2^i, W/2^i]
         }
-        x = self.mid_block.forward(x, &time, mode);
+        x = self.mid_block.forward(x, &mut time, mode);
         for block in &self.up_blocks {
-            x = block.forward(x, &time, &mut skips, mode);
+            x = block.forward(x, &mut time, &mut skips, mode);
         }
         self.conv_out.forward(self.conv_norm_out.forward(x, Activation::Silu)) // [B, C', H, W]
     }

@@ -1,10 +1,10 @@
 //! The parts of the U-Net. Field names are those of diffusers, because they name the parameters.
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use super::unet_config::{BlockPlan, UNetConfig};
-use super::{Activation, Conv2d, Dropout, GroupNorm, Init, Linear, Mode, ops};
+use super::{Activation, Conv2d, Dropout, GroupNorm, Init, Linear, Mode, checkpoint, ops};
 
 /// Two normalised 3x3 convolutions beside a shortcut, with the time added between them
 /// (Ho et al. 2020, appendix B).
@@ -17,6 +17,7 @@ pub struct ResnetBlock2d {
     dropout: Dropout,
     conv2: Conv2d,
     conv_shortcut: Option<Conv2d>,
+    checkpoint: bool,
 }
 
 impl ResnetBlock2d {
@@ -31,20 +32,40 @@ impl ResnetBlock2d {
             dropout: Dropout::new(config.dropout, init),
             conv2: Conv2d::new(output, output, 3, init),
             conv_shortcut: (input != output).then(|| Conv2d::new(input, output, 1, init)),
+            checkpoint: config.checkpoint_blocks,
         }
     }
 
-    /// x `[B, input, H, W]`, time after its SiLU `[B, T]` -> `[B, output, H, W]`.
-    pub fn forward(&self, x: Tensor<4>, time: Tensor<2>, mode: &Mode) -> Tensor<4> {
+    /// x `[B, C, H, W]`, beside it the channels of a skip connection if the block is on the way up, together
+    /// `input`; time after its SiLU `[B, T, 1, 1]` -> `[B, output, H, W]`.
+    pub fn forward(
+        &self,
+        x: Tensor<4>,
+        skip: Option<Tensor<4>>,
+        time: &mut Tensor<4>,
+        mode: &Mode,
+    ) -> Tensor<4> {
+        let mode = *mode;
+        let inputs = [time.clone(), x].into_iter().chain(skip).collect();
+        // A chain: the gradients of all blocks are summed one after the other, whatever the order in which a
+        // graph with or without checkpoints is gone through.
+        *time = ops::identity(time.clone());
+        checkpoint(self.checkpoint, self, inputs, move |block, mut inputs| {
+            let time = inputs.remove(0).flatten(1, 3);
+            let first = inputs.remove(0);
+            block.layers(inputs.into_iter().fold(first, ops::concat_channels), time, &mode)
+        })
+    }
+
+    /// x `[B, input, H, W]`, time `[B, T]` -> `[B, output, H, W]`.
+    fn layers(&self, x: Tensor<4>, time: Tensor<2>, mode: &Mode) -> Tensor<4> {
         let h = self.conv1.forward(self.norm1.forward(x.clone(), Activation::Silu));
         let time = self.time_emb_proj.forward(time); // [B, output]
-        let [b, c] = time.dims();
-        let h = h + time.reshape([b, c, 1, 1]);
-        let h = self.dropout.forward(self.norm2.forward(h, Activation::Silu), mode);
+        let h = self.dropout.forward(self.norm2.forward_shifted(h, time, Activation::Silu), mode);
         let h = self.conv2.forward(h);
         match &self.conv_shortcut {
-            Some(shortcut) => shortcut.forward(x) + h,
-            None => x + h,
+            Some(shortcut) => ops::add(shortcut.forward(x), h),
+            None => ops::add(x, h),
         }
     }
 }
@@ -59,6 +80,7 @@ pub struct Attention {
     /// One layer; a list because diffusers calls it `to_out.0`.
     to_out: Vec<Linear>,
     heads: usize,
+    checkpoint: bool,
 }
 
 impl Attention {
@@ -71,23 +93,31 @@ impl Attention {
             to_v: Linear::new(channels, channels, init),
             to_out: vec![Linear::new(channels, channels, init)],
             heads: config.heads(channels),
+            checkpoint: config.checkpoint_blocks,
         }
     }
 
     /// `[B, C, H, W]` -> `[B, C, H, W]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let [b, c, h, w] = x.dims();
-        let (n, d) = (h * w, c / self.heads);
-        let tokens = self.group_norm.forward(x.clone(), Activation::None);
-        let tokens = tokens.reshape([b, c, n]).swap_dims(1, 2).reshape([b * n, c]); // [B N, C]
-        let project = |layer: &Linear| {
-            layer.forward(tokens.clone()).reshape([b, n, self.heads, d]).swap_dims(1, 2) // [B, heads, N, d]
+        checkpoint(self.checkpoint, self, vec![x], |block, mut inputs| block.layers(inputs.remove(0)))
+    }
+
+    fn layers(&self, x: Tensor<4>) -> Tensor<4> {
+        let c = x.dims()[1];
+        let h = self.group_norm.forward(x.clone(), Activation::None);
+        // A linear layer on every pixel is a 1x1 convolution: nothing is brought into the order of tokens.
+        let project = |layer: &Linear, h: Tensor<4>| {
+            ops::conv2d(
+                h,
+                layer.weight.val().reshape([c, c, 1, 1]),
+                layer.bias.as_ref().map(Param::val),
+                1,
+                0,
+            )
         };
-        let (q, k, v) = (project(&self.to_q), project(&self.to_k), project(&self.to_v));
-        let y = ops::attention(q, k, v, 1.0 / (d as f64).sqrt()); // [B, heads, N, d]
-        let y = y.swap_dims(1, 2).reshape([b * n, c]);
-        let y = self.to_out.iter().fold(y, |y, layer| layer.forward(y)); // [B N, C]
-        x + y.reshape([b, n, c]).swap_dims(1, 2).reshape([b, c, h, w])
+        let [q, k, v] = [&self.to_q, &self.to_k, &self.to_v].map(|layer| project(layer, h.clone()));
+        let y = ops::attention2d(q, k, v, self.heads, 1.0 / ((c / self.heads) as f64).sqrt());
+        ops::add(x, self.to_out.iter().fold(y, |y, layer| project(layer, y)))
     }
 }
 
@@ -149,12 +179,12 @@ impl DownBlock2d {
     pub(super) fn forward(
         &self,
         mut x: Tensor<4>,
-        time: &Tensor<2>,
+        time: &mut Tensor<4>,
         skips: &mut Vec<Tensor<4>>,
         mode: &Mode,
     ) -> Tensor<4> {
         for (i, resnet) in self.resnets.iter().enumerate() {
-            x = resnet.forward(x, time.clone(), mode);
+            x = resnet.forward(x, None, time, mode);
             if let Some(attention) = self.attentions.get(i) {
                 x = attention.forward(x);
             }
@@ -186,9 +216,9 @@ impl MidBlock2d {
     }
 
     /// `[B, C, H, W]` -> `[B, C, H, W]`.
-    pub(super) fn forward(&self, mut x: Tensor<4>, time: &Tensor<2>, mode: &Mode) -> Tensor<4> {
+    pub(super) fn forward(&self, mut x: Tensor<4>, time: &mut Tensor<4>, mode: &Mode) -> Tensor<4> {
         for (i, resnet) in self.resnets.iter().enumerate() {
-            x = resnet.forward(x, time.clone(), mode);
+            x = resnet.forward(x, None, time, mode);
             if let Some(attention) = self.attentions.get(i) {
                 x = attention.forward(x);
             }
@@ -218,14 +248,12 @@ impl UpBlock2d {
     pub(super) fn forward(
         &self,
         mut x: Tensor<4>,
-        time: &Tensor<2>,
+        time: &mut Tensor<4>,
         skips: &mut Vec<Tensor<4>>,
         mode: &Mode,
     ) -> Tensor<4> {
         for (i, resnet) in self.resnets.iter().enumerate() {
-            let skip = skips.pop().into_iter();
-            x = Tensor::cat(std::iter::once(x).chain(skip).collect(), 1); // [B, C + skip, H, W]
-            x = resnet.forward(x, time.clone(), mode);
+            x = resnet.forward(x, skips.pop(), time, mode);
             if let Some(attention) = self.attentions.get(i) {
                 x = attention.forward(x);
             }

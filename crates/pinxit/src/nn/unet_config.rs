@@ -60,6 +60,9 @@ pub struct UNetConfig {
     /// Start with a last convolution of zeros, so that the first output is 0 (Ho et al. 2020's
     /// code; not a setting of diffusers).
     pub zero_init_out: bool,
+    /// Keep only the inputs of residual blocks and attention in training, and run them again in the backward
+    /// pass (not a setting of diffusers).
+    pub checkpoint_blocks: bool,
 }
 
 impl Default for UNetConfig {
@@ -81,6 +84,7 @@ impl Default for UNetConfig {
             freq_shift: 0,
             flip_sin_to_cos: true,
             zero_init_out: false,
+            checkpoint_blocks: false,
         }
     }
 }

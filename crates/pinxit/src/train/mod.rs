@@ -9,6 +9,7 @@ mod health;
 mod meter;
 mod preflight;
 mod schedule;
+mod speed;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,7 @@ use meter::Meter;
 pub use meter::StepReport;
 pub use preflight::Preflight;
 use preflight::Prepared;
+pub use speed::{Painting, Speed, speed};
 
 /// Rows of a sample sheet.
 pub const SHEET_ROWS: usize = 4;
@@ -87,6 +89,7 @@ pub fn train(run: &Run, device: &Device, watch: &mut dyn TrainWatch) -> Result<O
     let recipe = run.recipe()?;
     let complete = recipe.train.steps.is_some() && recipe.train.checkpoint_every.is_some();
     let begun = complete && !run.checkpoints()?.is_empty();
+    crate::device::set_exact(recipe.train.exact);
     let prepared = preflight::prepare(recipe, device, !begun, watch)?;
     run.write_recipe(&prepared.recipe)?;
     watch.preflight(&prepared.preflight);

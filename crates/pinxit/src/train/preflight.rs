@@ -65,6 +65,15 @@ impl Prepared {
     pub(super) fn learner(&self, device: &Device) -> Result<Box<dyn Learner>> {
         (self.family.learner)(&self.recipe, &self.facts, device)
     }
+
+    /// Seconds of one step, taken for its time alone.
+    pub(super) fn take_step(&self, learner: &mut dyn Learner, number: u32) -> Result<f64> {
+        let begin = Instant::now();
+        let train = &self.recipe.train;
+        let step = Step { number, seed: train.seed, rate: 1e-3, accumulate: train.accumulate };
+        learner.step(&self.loader.batch(number), &step)?;
+        Ok(begin.elapsed().as_secs_f64())
+    }
 }
 
 /// Opens the data and settles what the recipe leaves open. `measure` is false for a run that
@@ -195,14 +204,8 @@ fn budget(recipe: &Recipe, machine: &Machine) -> Budget {
 /// Seconds of one step, measured on a learner that is then thrown away, so that measuring leaves
 /// no trace in the run.
 fn probe(prepared: &Prepared, device: &Device, watch: &mut dyn Watch) -> Result<f64> {
-    let train = &prepared.recipe.train;
     let mut learner = prepared.learner(device)?;
-    let mut take = |number: u32| -> Result<f64> {
-        let begin = Instant::now();
-        let step = Step { number, seed: train.seed, rate: 1e-3, accumulate: train.accumulate };
-        learner.step(&prepared.loader.batch(number), &step)?;
-        Ok(begin.elapsed().as_secs_f64())
-    };
+    let mut take = |number| prepared.take_step(learner.as_mut(), number);
     take(0)?; // the first step warms caches and pools
     let mut times = Vec::new();
     while times.iter().sum::<f64>() < PROBE_SECONDS && times.len() < 50 {

@@ -12,6 +12,7 @@ mod golden;
 mod layers;
 mod likelihood;
 mod likelihood_rows;
+mod norms;
 mod optim;
 mod recipes;
 mod samplers;
@@ -20,3 +21,7 @@ mod torch_layers;
 mod unet;
 mod vae;
 mod vlb;
+
+/// The tests run on the program's allocator.
+#[global_allocator]
+static MEMORY: pinxit::memory::Recycling = pinxit::memory::Recycling::new();

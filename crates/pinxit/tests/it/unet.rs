@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Distribution, Gradients, Tensor};
 use pinxit::checkpoint::Array;
-use pinxit::nn::{Dropout, Init, Mode, UNet2d, UNetConfig, params};
+use pinxit::nn::{Adam, AdamConfig, Dropout, Init, Mode, UNet2d, UNetConfig, params};
 
 use crate::golden::{Golden, distance, values};
 
@@ -253,6 +253,36 @@ fn dropout_differs_between_pictures_layers_steps_and_seeds() {
     for (i, a) in masks.iter().enumerate() {
         assert!(masks[..i].iter().all(|b| a != b), "{i}");
     }
+}
+
+/// Oracle: the same step without checkpointing, to the bit; dropout must draw the same numbers again.
+#[test]
+fn checkpointed_blocks_learn_the_same() {
+    let device = Device::flex().autodiff();
+    let stepped = |checkpoint_blocks| {
+        let classes = Some(3);
+        let config = UNetConfig {
+            dropout: 0.5,
+            zero_init_out: false,
+            num_class_embeds: classes,
+            checkpoint_blocks,
+            ..small()
+        };
+        let mut network = UNet2d::new(&config, &mut Init::new(4, &device));
+        let mut adam = Adam::new(AdamConfig { eps: 1.0, ..AdamConfig::default() });
+        let x = Tensor::<1>::from_floats([0.1, -0.7, 0.4, 0.9], &device).reshape([4, 1, 1, 1]);
+        let t = Tensor::from_floats([1., 2., 3., 4.], &device);
+        let norms: Vec<u64> = (0..3)
+            .map(|step| {
+                let mode = Mode::Train { seed: 3, step, offset: 0 };
+                let y = network.forward(x.clone().expand([4, 3, 8, 8]), t.clone(), &[0, 1, 2, 1], &mode);
+                let mut gradients = (y - 1.0).square().sum().backward();
+                adam.update(&mut network, &mut gradients, 0.1, 0.0, None).to_bits()
+            })
+            .collect();
+        (norms, params::export(&network).unwrap())
+    };
+    assert!(stepped(true) == stepped(false));
 }
 
 #[test]

@@ -42,7 +42,7 @@ struct GatedLayer {
 impl GatedPixelCnn {
     /// A network with fresh weights.
     pub fn new(config: &NetworkConfig, init: &mut Init) -> Self {
-        let layers = (0..=config.layers).map(|number| GatedLayer::new(config, number == 0, init)).collect();
+        let layers = (0..=config.layers).map(|number| GatedLayer::new(config, number, init)).collect();
         let colours = config.colours;
         let mut out =
             |output| MaskedConv2d::new(MaskType::B, config.width, output, 1, init).with_colours(colours);
@@ -61,7 +61,7 @@ impl GatedPixelCnn {
             tally.taps(input, 2 * width, horizontal, size);
             tally.conv2d(2 * width, 2 * width, 1, 1, size);
             tally.conv2d(width, width, 1, 1, size);
-            tally.embedding(config.classes, 4 * width);
+            tally.embedding(config.classes, if layer == config.layers { 2 } else { 4 } * width);
         }
         tally.conv2d(width, width, 1, 1, size);
         tally.conv2d(width, config.output, 1, 1, size);
@@ -70,7 +70,8 @@ impl GatedPixelCnn {
 }
 
 impl GatedLayer {
-    fn new(config: &NetworkConfig, first: bool, init: &mut Init) -> Self {
+    fn new(config: &NetworkConfig, number: usize, init: &mut Init) -> Self {
+        let (first, last) = (number == 0, number == config.layers);
         let (width, colours) = (config.width, config.colours);
         let (vertical, horizontal) = if first {
             let rows = [FIRST / 2, FIRST];
@@ -82,8 +83,10 @@ impl GatedLayer {
             let horizontal = CausalConv2d::down_right(width, 2 * width, [1, 2], init);
             (vertical, horizontal.masked(MaskType::B, colours))
         };
-        let mut class = || (config.classes > 0).then(|| Embedding::new(config.classes, 2 * width, init));
-        let (class_vertical, class_horizontal) = (class(), class());
+        let mut class = |told: bool| told.then(|| Embedding::new(config.classes, 2 * width, init));
+        // Nothing looks at the last output of the vertical stack.
+        let (class_vertical, class_horizontal) =
+            (class(config.classes > 0 && !last), class(config.classes > 0));
         Self {
             vertical,
             vertical_to_horizontal: Conv2d::new(2 * width, 2 * width, 1, init),

@@ -29,6 +29,8 @@ fn main() -> ExitCode {
         Command::Demo(options) => commands::demo::run(&options),
         Command::Train(options) => commands::train::run(&options),
         Command::Sample(options) => commands::sample::run(&options),
+        Command::Encode(options) => commands::latents::encode(&options),
+        Command::Decode(options) => commands::latents::decode(&options),
         Command::Data(options) => commands::data::run(&options),
         Command::Runs(options) => commands::runs::run(&options),
         Command::Families(options) => commands::families::run(&options),

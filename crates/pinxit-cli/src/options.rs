@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Demo(Demo),
     Train(Train),
     Sample(Sample),
+    Encode(Encode),
+    Decode(Decode),
     Data(Data),
     Runs(Runs),
     Families(Families),
@@ -190,7 +192,8 @@ Examples:
   pinxit sample runs/photos --count 8 --guidance 2 --set sample.rho=5 --out other
   pinxit sample runs/gan --count 10 --interpolate 3 14 15 --grid walk.png
   pinxit sample runs/gan --count 8 --vary-class --truncation 0.7 --grid classes.png
-  pinxit sample runs/gan --count 8 --attribute cat dog --grid direction.png")]
+  pinxit sample runs/gan --count 8 --attribute cat dog --grid direction.png
+  pinxit sample runs/strokes --complete half.png --from-row 14 --count 8 --out whole")]
 pub(crate) struct Sample {
     /// The run: its folder, or its name below runs/.
     #[arg(value_hint = ValueHint::DirPath)]
@@ -215,6 +218,73 @@ pub(crate) struct Sample {
     #[arg(long, value_name = "STEP")]
     pub(crate) checkpoint: Option<u32>,
     /// Folder for the pictures; nothing in it is overwritten.
+    #[arg(long, short, value_name = "DIR", value_hint = ValueHint::DirPath, required_unless_present = "grid")]
+    pub(crate) out: Option<PathBuf>,
+    /// Also put all pictures on one sheet, in this file.
+    #[arg(long, value_name = "FILE.png", value_hint = ValueHint::FilePath)]
+    pub(crate) grid: Option<PathBuf>,
+    /// Begin every picture as this one does (families that paint pixel by pixel).
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "from_row")]
+    pub(crate) complete: Option<PathBuf>,
+    /// First row, from 0, that --complete paints anew.
+    #[arg(long, value_name = "N", requires = "complete")]
+    pub(crate) from_row: Option<u32>,
+    #[command(flatten)]
+    pub(crate) reporting: Reporting,
+    #[command(flatten)]
+    pub(crate) working: Working,
+}
+
+/// Encode pictures as latents: the numbers or codes that a model makes of them.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The file is NumPy's .npy, or .safetensors with the tensors `latents` and, of a model with classes, `labels`.
+
+Examples:
+  pinxit encode runs/faces --out faces.npy
+  pinxit encode runs/faces --data photos --count 100 --out photos.safetensors")]
+pub(crate) struct Encode {
+    /// The run: its folder, or its name below runs/.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) run: PathBuf,
+    /// Pictures to encode, as for training; those that the run was trained on when not given.
+    #[arg(long, value_name = "DIR|builtin:NAME", value_hint = ValueHint::AnyPath)]
+    pub(crate) data: Option<String>,
+    /// Number of pictures, from the first; all when not given.
+    #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) count: Option<u32>,
+    /// Use the checkpoint of this step; the newest when not given.
+    #[arg(long, value_name = "STEP")]
+    pub(crate) checkpoint: Option<u32>,
+    /// File for the latents.
+    #[arg(long, short, value_name = "FILE.npy|FILE.safetensors", value_hint = ValueHint::FilePath)]
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) reporting: Reporting,
+    #[command(flatten)]
+    pub(crate) working: Working,
+}
+
+/// Decode latents to pictures.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pinxit decode runs/faces faces.npy --out again
+  pinxit decode runs/digits mine.npy --class 7 --grid sevens.png")]
+pub(crate) struct Decode {
+    /// The run: its folder, or its name below runs/.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) run: PathBuf,
+    /// File of latents [N, ...], as `pinxit encode` writes it.
+    #[arg(value_name = "FILE.npy|FILE.safetensors", value_hint = ValueHint::FilePath)]
+    pub(crate) latents: PathBuf,
+    /// Class of all pictures, by name or number; that of the file when not given.
+    #[arg(long, short, value_name = "CLASS")]
+    pub(crate) class: Option<String>,
+    /// Use the checkpoint of this step; the newest when not given.
+    #[arg(long, value_name = "STEP")]
+    pub(crate) checkpoint: Option<u32>,
+    /// New folder for the pictures.
     #[arg(long, short, value_name = "DIR", value_hint = ValueHint::DirPath, required_unless_present = "grid")]
     pub(crate) out: Option<PathBuf>,
     /// Also put all pictures on one sheet, in this file.

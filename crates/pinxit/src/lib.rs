@@ -17,6 +17,8 @@ pub mod files;
 pub mod image_io;
 pub mod knobs;
 pub mod latent;
+pub mod latents;
+pub mod learner;
 pub mod likelihood;
 pub mod machine;
 pub mod memory;

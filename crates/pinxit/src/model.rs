@@ -2,9 +2,9 @@
 
 use burn::tensor::Tensor;
 
-use crate::checkpoint::Snapshot;
+use crate::checkpoint::{Array, Snapshot};
 use crate::data::{Batch, ImageShape};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::watch::Watch;
 
 /// What the trainer tells a learner about the step it is in.
@@ -102,6 +102,16 @@ pub trait Model: Send + Sync {
         None
     }
 
+    /// The first rows of images to whole ones.
+    fn complete(&self) -> Option<&dyn Complete> {
+        None
+    }
+
+    /// Images to latents and back.
+    fn latents(&self) -> Option<&dyn Latents> {
+        None
+    }
+
     /// Images to nats.
     fn likelihood(&self) -> Option<&dyn Likelihood> {
         None
@@ -118,6 +128,54 @@ pub struct Request {
     pub classes: Vec<u32>,
     /// The family's sampling knobs, checked (see [`Family::sample_knobs`](crate::families::Family)).
     pub options: toml::Table,
+}
+
+/// Refuses class indices that don't fit the number of pictures, or that are none of a model's classes
+/// nor, where it has learned that, "no class".
+pub(crate) fn check_classes(
+    names: &[String],
+    knows_no_class: bool,
+    classes: &[u32],
+    pictures: usize,
+) -> Result<()> {
+    let expected = if names.is_empty() { 0 } else { pictures };
+    if classes.len() != expected {
+        return Err(Error::config(format!(
+            "{pictures} pictures of a model with {} classes need {expected} class indices, not {}",
+            names.len(),
+            classes.len()
+        )));
+    }
+    let known = names.len() + usize::from(knows_no_class);
+    match classes.iter().find(|&&class| class as usize >= known) {
+        Some(class) => Err(Error::config(format!(
+            "class {class} is unknown; the model has {} classes, counted from 0",
+            names.len()
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses pictures of another shape than the model's.
+pub(crate) fn check_shape(images: &Tensor<4>, shape: ImageShape) -> Result<()> {
+    let [_, channels, height, width] = images.dims();
+    let found = ImageShape { channels, height, width };
+    if found == shape {
+        return Ok(());
+    }
+    Err(Error::config(format!("the model knows pictures of {shape:?}, not {found:?}")))
+}
+
+/// Refuses latents of another shape than `shape` each.
+pub(crate) fn check_latents(latents: &Array, shape: &[usize]) -> Result<()> {
+    if latents.shape.split_first().is_some_and(|(_, each)| each == shape) {
+        return Ok(());
+    }
+    Err(Error::config(format!(
+        "the model decodes latents of shape [N, {}], not {:?}",
+        shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        latents.shape
+    )))
 }
 
 /// Makes pictures from seeds.
@@ -160,10 +218,64 @@ pub trait Translate {
     -> Result<Tensor<4>>;
 }
 
+/// The first rows of pictures.
+#[derive(Debug, Clone)]
+pub struct Given {
+    /// `[B, C, H, W]` in `[-1, 1]`; what stands below the given rows doesn't count.
+    pub images: Tensor<4>,
+    /// How many rows are given, from the top.
+    pub rows: usize,
+}
+
+impl Given {
+    /// Refuses another number of pictures than `count`, or more rows than a picture has.
+    pub(crate) fn check(&self, count: usize) -> Result<()> {
+        let [pictures, _, height, _] = self.images.dims();
+        if pictures != count {
+            return Err(Error::config(format!("{count} pictures can't go on from {pictures} given ones")));
+        }
+        if self.rows > height {
+            let rows = self.rows;
+            return Err(Error::config(format!("{rows} rows are given of pictures that have {height}")));
+        }
+        Ok(())
+    }
+}
+
+/// Paints what is missing of pictures.
+pub trait Complete {
+    /// Images `[seeds, C, H, W]` in `[-1, 1]` that begin with the rows given (in the grey levels that
+    /// the model knows). Picture i depends on seed i, its given rows, its class and the options.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) if pictures, seeds and model don't fit together;
+    /// [`Error::Interrupted`](crate::Error::Interrupted) when the watcher stops it.
+    fn complete(&self, given: &Given, request: &Request, watch: &mut dyn Watch) -> Result<Tensor<4>>;
+}
+
+/// Turns pictures into latents, and latents into pictures.
+pub trait Latents {
+    /// Shape of a picture's latents.
+    fn shape(&self) -> Vec<usize>;
+
+    /// The latents `[B, ...]` of a batch; of a distribution its mean.
+    ///
+    /// # Errors
+    /// If the pictures or their classes don't fit the model.
+    fn encode(&self, batch: &Batch) -> Result<Array>;
+
+    /// The pictures `[B, C, H, W]` in `[-1, 1]` of latents `[B, ...]`, each of the class given if the model
+    /// has classes.
+    ///
+    /// # Errors
+    /// If latents or classes don't fit the model.
+    fn decode(&self, latents: &Array, classes: &[u32]) -> Result<Tensor<4>>;
+}
+
 /// Says how probable pictures are.
 pub trait Likelihood {
     /// Negative log-likelihood (or its upper bound) of each picture of the batch, in nats of the
-    /// discrete 8-bit pictures.
+    /// discrete pictures that the model knows: 8-bit ones, unless its family was told other levels.
     ///
     /// # Errors
     /// If the pictures are not of the model's shape, or the watcher stops it.

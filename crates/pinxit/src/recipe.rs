@@ -61,21 +61,67 @@ pub struct BuiltinRecipe {
 
 /// The recipes of the folder `recipes/`.
 pub static BUILTIN_RECIPES: &[BuiltinRecipe] = &[
+    BuiltinRecipe {
+        name: "binarised-mnist-iwae",
+        text: include_str!("../../../recipes/binarised-mnist-iwae.toml"),
+    },
+    BuiltinRecipe {
+        name: "binarised-mnist-pixelcnn",
+        text: include_str!("../../../recipes/binarised-mnist-pixelcnn.toml"),
+    },
+    BuiltinRecipe {
+        name: "binarised-mnist-pixelrnn",
+        text: include_str!("../../../recipes/binarised-mnist-pixelrnn.toml"),
+    },
+    BuiltinRecipe {
+        name: "binarised-mnist-vae",
+        text: include_str!("../../../recipes/binarised-mnist-vae.toml"),
+    },
     BuiltinRecipe { name: "cifar10-dcgan", text: include_str!("../../../recipes/cifar10-dcgan.toml") },
+    BuiltinRecipe { name: "cifar10-pixelcnn", text: include_str!("../../../recipes/cifar10-pixelcnn.toml") },
+    BuiltinRecipe {
+        name: "cifar10-pixelcnn-plus-plus",
+        text: include_str!("../../../recipes/cifar10-pixelcnn-plus-plus.toml"),
+    },
+    BuiltinRecipe { name: "cifar10-pixelrnn", text: include_str!("../../../recipes/cifar10-pixelrnn.toml") },
     BuiltinRecipe { name: "cifar10-r3gan", text: include_str!("../../../recipes/cifar10-r3gan.toml") },
     BuiltinRecipe { name: "cifar10-sngan", text: include_str!("../../../recipes/cifar10-sngan.toml") },
+    BuiltinRecipe { name: "cifar10-vqvae", text: include_str!("../../../recipes/cifar10-vqvae.toml") },
     BuiltinRecipe { name: "cifar10-wgan-gp", text: include_str!("../../../recipes/cifar10-wgan-gp.toml") },
     BuiltinRecipe { name: "demo", text: include_str!("../../../recipes/demo.toml") },
     BuiltinRecipe { name: "digits-cdcgan", text: include_str!("../../../recipes/digits-cdcgan.toml") },
     BuiltinRecipe { name: "digits-cgan", text: include_str!("../../../recipes/digits-cgan.toml") },
     BuiltinRecipe { name: "digits-dcgan", text: include_str!("../../../recipes/digits-dcgan.toml") },
     BuiltinRecipe { name: "digits-gan", text: include_str!("../../../recipes/digits-gan.toml") },
+    BuiltinRecipe { name: "digits-iwae", text: include_str!("../../../recipes/digits-iwae.toml") },
+    BuiltinRecipe { name: "digits-pixelcnn", text: include_str!("../../../recipes/digits-pixelcnn.toml") },
+    BuiltinRecipe {
+        name: "digits-pixelcnn-masked",
+        text: include_str!("../../../recipes/digits-pixelcnn-masked.toml"),
+    },
+    BuiltinRecipe {
+        name: "digits-pixelcnn-plus-plus",
+        text: include_str!("../../../recipes/digits-pixelcnn-plus-plus.toml"),
+    },
+    BuiltinRecipe { name: "digits-pixelrnn", text: include_str!("../../../recipes/digits-pixelrnn.toml") },
+    BuiltinRecipe {
+        name: "digits-pixelrnn-row",
+        text: include_str!("../../../recipes/digits-pixelrnn-row.toml"),
+    },
     BuiltinRecipe { name: "digits-r3gan", text: include_str!("../../../recipes/digits-r3gan.toml") },
     BuiltinRecipe { name: "digits-sngan", text: include_str!("../../../recipes/digits-sngan.toml") },
     BuiltinRecipe { name: "digits-unet-gan", text: include_str!("../../../recipes/digits-unet-gan.toml") },
+    BuiltinRecipe { name: "digits-vae", text: include_str!("../../../recipes/digits-vae.toml") },
+    BuiltinRecipe { name: "digits-vqvae", text: include_str!("../../../recipes/digits-vqvae.toml") },
     BuiltinRecipe { name: "digits-wgan", text: include_str!("../../../recipes/digits-wgan.toml") },
     BuiltinRecipe { name: "digits-wgan-gp", text: include_str!("../../../recipes/digits-wgan-gp.toml") },
     BuiltinRecipe { name: "glyphs", text: include_str!("../../../recipes/glyphs.toml") },
+    BuiltinRecipe { name: "glyphs-pixelcnn", text: include_str!("../../../recipes/glyphs-pixelcnn.toml") },
+    BuiltinRecipe { name: "glyphs-pixelrnn", text: include_str!("../../../recipes/glyphs-pixelrnn.toml") },
+    BuiltinRecipe { name: "glyphs-vae", text: include_str!("../../../recipes/glyphs-vae.toml") },
+    BuiltinRecipe { name: "glyphs-vqvae", text: include_str!("../../../recipes/glyphs-vqvae.toml") },
+    BuiltinRecipe { name: "mnist-pixelcnn", text: include_str!("../../../recipes/mnist-pixelcnn.toml") },
+    BuiltinRecipe { name: "mnist-vae", text: include_str!("../../../recipes/mnist-vae.toml") },
     BuiltinRecipe { name: "sprites", text: include_str!("../../../recipes/sprites.toml") },
 ];
 

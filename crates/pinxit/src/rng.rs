@@ -5,6 +5,8 @@
 //! checkpoint, and neither batch size nor thread count can change what image i receives.
 //! Logarithm and cosine come from the `libm` crate, so that every machine draws the same normals.
 
+use burn::tensor::{Device, Tensor, TensorData};
+
 /// What a random number is for. Two purposes never share a stream.
 ///
 /// The discriminants are part of the reproducibility of runs: never renumber, only append.
@@ -43,6 +45,25 @@ pub enum Purpose {
     InstanceNoise = 14,
     /// Points between, and cuts of, real and fake pictures; step, index = place in the batch.
     Mix = 15,
+    /// Grey levels made real numbers or black and white; step, index = place in the batch.
+    Dequantise = 16,
+    /// Where codes begin again; step.
+    Codebook = 17,
+}
+
+/// A tensor `[B, ...]` of which picture i is filled from stream i.
+pub fn tensor<const D: usize>(
+    streams: impl ExactSizeIterator<Item = Rng>,
+    dims: [usize; D],
+    device: &Device,
+    fill: impl Fn(&mut Rng, &mut [f32]),
+) -> Tensor<D> {
+    let picture = dims.iter().skip(1).product::<usize>().max(1);
+    let mut values = vec![0.0; dims.iter().product()];
+    for (mut stream, out) in streams.zip(values.chunks_mut(picture)) {
+        fill(&mut stream, out);
+    }
+    Tensor::from_data(TensorData::new(values, dims), device)
 }
 
 /// A stream of random numbers. Cheap to make: make one where it is needed.

@@ -1,13 +1,16 @@
 //! Seeds to pictures: from a run's folder to a stream of images.
 
-use burn::tensor::{Device, Tensor};
+use std::path::PathBuf;
+
+use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::data::{DataFacts, ImageShape};
 use crate::device;
 use crate::error::{Error, Result};
 use crate::families::{self, Family};
+use crate::image_io;
 use crate::latent::{self, Walk};
-use crate::model::{Generate, Model, Request};
+use crate::model::{Complete, Generate, Given, Model, Request};
 use crate::recipe::Recipe;
 use crate::rng::{Purpose, Rng};
 use crate::run::Run;
@@ -92,6 +95,15 @@ pub struct SampleOptions {
     pub walk: Option<Walk>,
 }
 
+/// A picture to be completed.
+#[derive(Debug, Clone)]
+pub struct Completion {
+    /// The picture, brought to the model's shape as training pictures are.
+    pub file: PathBuf,
+    /// The first row that is painted anew, from 0.
+    pub from_row: usize,
+}
+
 /// What is going to be made: as-typed options against the recipe and the family's knobs.
 #[derive(Debug, Clone)]
 pub struct SamplePlan {
@@ -159,11 +171,51 @@ impl SamplePlan {
         &self,
         trained: &Trained,
         watch: &mut dyn Watch,
+        take: impl FnMut(usize, Tensor<3>) -> Result<()>,
+    ) -> Result<()> {
+        let generator = trained.generator()?;
+        device::set_exact(trained.recipe.train.exact);
+        let make =
+            |start, request: &Request, watch: &mut dyn Watch| match (&self.points, trained.model.latent()) {
+                (Some(points), Some(latent)) => {
+                    let points = points.clone().narrow(0, start, request.seeds.len());
+                    latent.decode(points, &request.classes, &request.options, watch)
+                }
+                _ => generator.generate(request, watch),
+            };
+        self.paint_parts(watch, make, take)
+    }
+
+    /// The same for pictures that begin as a given one does, if there is one.
+    ///
+    /// # Errors
+    /// As [`paint`](Self::paint); [`Error::Unsupported`] if the family can't complete pictures; if the given
+    /// one can't be read.
+    pub fn paint_from(
+        &self,
+        trained: &Trained,
+        completion: Option<&Completion>,
+        watch: &mut dyn Watch,
+        take: impl FnMut(usize, Tensor<3>) -> Result<()>,
+    ) -> Result<()> {
+        let Some(completion) = completion else { return self.paint(trained, watch, take) };
+        let (ability, first) = (completer(trained)?, given(trained, completion)?);
+        device::set_exact(trained.recipe.train.exact);
+        let make = |_, request: &Request, watch: &mut dyn Watch| {
+            let images = first.images.clone().repeat_dim(0, request.seeds.len());
+            ability.complete(&Given { images, ..first }, request, watch)
+        };
+        self.paint_parts(watch, make, take)
+    }
+
+    /// Has `make` make the pictures, some at a time, told the number of the first.
+    fn paint_parts(
+        &self,
+        watch: &mut dyn Watch,
+        make: impl Fn(usize, &Request, &mut dyn Watch) -> Result<Tensor<4>>,
         mut take: impl FnMut(usize, Tensor<3>) -> Result<()>,
     ) -> Result<()> {
         let Request { seeds, classes, options } = &self.request;
-        let generator = trained.generator()?;
-        device::set_exact(trained.recipe.train.exact);
         for start in (0..seeds.len()).step_by(CHUNK) {
             let end = (start + CHUNK).min(seeds.len());
             let request = Request {
@@ -173,14 +225,7 @@ impl SamplePlan {
             };
             let mut part =
                 Part { watch, before: start as u64, len: (end - start) as u64, total: seeds.len() as u64 };
-            let images = match (&self.points, trained.model.latent()) {
-                (Some(points), Some(latent)) => {
-                    let points = points.clone().narrow(0, start, end - start);
-                    latent.decode(points, &request.classes, &request.options, &mut part)?
-                }
-                _ => generator.generate(&request, &mut part)?,
-            };
-            for (offset, image) in images.iter_dim(0).enumerate() {
+            for (offset, image) in make(start, &request, &mut part)?.iter_dim(0).enumerate() {
                 take(start + offset, image.squeeze_dim(0))?;
             }
         }
@@ -268,6 +313,28 @@ fn stops(trained: &Trained, options: &SampleOptions) -> Result<Stops> {
     })
 }
 
+/// The model's way to complete pictures.
+fn completer(trained: &Trained) -> Result<&dyn Complete> {
+    let name = trained.family.name;
+    trained
+        .model
+        .complete()
+        .ok_or_else(|| Error::Unsupported(format!("{name} paints pictures whole and can't complete one")))
+}
+
+/// Reads the picture to be completed.
+fn given(trained: &Trained, completion: &Completion) -> Result<Given> {
+    let shape @ ImageShape { channels, height, width } = trained.model.shape();
+    let rows = completion.from_row;
+    if rows > height {
+        return Err(Error::config(format!("--from-row {rows}: the model's pictures have {height} rows")));
+    }
+    let data = &trained.recipe.data;
+    let values = image_io::read_picture(&completion.file, shape, data.fit, data.background)?;
+    let data = TensorData::new(values, [1, channels, height, width]);
+    Ok(Given { images: Tensor::from_data(data, &Device::flex()), rows })
+}
+
 /// The seeds of the pictures, one after the other.
 fn seeds(options: &SampleOptions) -> Result<Vec<u64>> {
     let SampleOptions { count, seed, .. } = *options;
@@ -286,7 +353,7 @@ fn drawn_class(seed: u64, classes: usize) -> Option<u32> {
 }
 
 /// The index of the class with this name, or with this number.
-fn find_class(class: &str, names: &[String]) -> Result<u32> {
+pub(crate) fn find_class(class: &str, names: &[String]) -> Result<u32> {
     let by_name = names.iter().position(|name| name == class);
     let by_number = class.parse().ok().filter(|&number: &usize| number < names.len());
     by_name.or(by_number).map(|index| index as u32).ok_or_else(|| {

@@ -7,6 +7,7 @@ pub(crate) mod data;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod families;
+pub(crate) mod latents;
 pub(crate) mod recipes;
 pub(crate) mod runs;
 pub(crate) mod sample;

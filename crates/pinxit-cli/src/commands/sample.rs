@@ -7,7 +7,7 @@ use pinxit::Error;
 use pinxit::data;
 use pinxit::image_io::{self, Overwrite, Picture, save_png};
 use pinxit::latent::{self, Walk};
-use pinxit::sample::{SampleOptions, SamplePlan, Trained};
+use pinxit::sample::{Completion, SampleOptions, SamplePlan, Trained};
 use serde::Serialize;
 
 use crate::failure::{Failure, Outcome};
@@ -65,7 +65,9 @@ pub(crate) fn run(options: &Sample) -> Outcome {
         settings::prepare_sheet("--grid", path)?;
     }
     let begin = Instant::now();
-    paint(&trained, &plan, &report, options.working.quiet)?;
+    let completion = options.complete.clone().zip(options.from_row);
+    let completion = completion.map(|(file, row)| Completion { file, from_row: row as usize });
+    paint(&trained, &plan, completion.as_ref(), &report, options.working.quiet)?;
     report.seconds = begin.elapsed().as_secs_f64();
     answer(options.reporting.json, &report, |report| show(report, options.out.as_deref()))
 }
@@ -124,11 +126,17 @@ fn refuse_existing(report: &SampleReport) -> Outcome {
 }
 
 /// Paints and saves picture by picture, so that a stop keeps what is done.
-fn paint(trained: &Trained, plan: &SamplePlan, report: &SampleReport, quiet: bool) -> Outcome {
+fn paint(
+    trained: &Trained,
+    plan: &SamplePlan,
+    completion: Option<&Completion>,
+    report: &SampleReport,
+    quiet: bool,
+) -> Outcome {
     let mut progress = Progress::new(quiet);
     let mut sheet: Vec<Picture> = Vec::new();
     let mut saved = 0;
-    let painted = plan.paint(trained, &mut progress, |i, image| {
+    let painted = plan.paint_from(trained, completion, &mut progress, |i, image| {
         let entry = &report.pictures[i];
         for picture in image_io::pictures(image.unsqueeze())? {
             if let Some(file) = &entry.file {

@@ -1,7 +1,19 @@
 use crate::program::Place;
 
-const COMMANDS: [&str; 10] =
-    ["demo", "train", "sample", "data", "runs", "families", "recipes", "doctor", "bench", "completions"];
+const COMMANDS: [&str; 12] = [
+    "demo",
+    "train",
+    "sample",
+    "encode",
+    "decode",
+    "data",
+    "runs",
+    "families",
+    "recipes",
+    "doctor",
+    "bench",
+    "completions",
+];
 
 #[test]
 fn every_command_has_help_with_examples() {

@@ -4,6 +4,7 @@
 
 mod help;
 mod kill;
+mod latents;
 mod program;
 mod reports;
 mod runs;

@@ -6,11 +6,12 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::ops::Range;
 use std::path::Path;
 
 pub mod builtin;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::error::{Error, Result};
 use crate::recipe::DataRecipe;
@@ -206,6 +207,28 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// The pictures of `dataset` from `indices.start` to before `indices.end`, which it must have.
+    pub fn read(dataset: &dyn Dataset, indices: Range<usize>, device: &Device) -> Self {
+        let ImageShape { channels, height, width } = dataset.shape();
+        let size = dataset.shape().len();
+        let mut values = vec![0.0; indices.len() * size];
+        for (index, picture) in indices.clone().zip(values.chunks_exact_mut(size.max(1))) {
+            dataset.read(index, picture);
+        }
+        let data = TensorData::new(values, [indices.len(), channels, height, width]);
+        let label = |index| dataset.label(index);
+        Self {
+            images: Tensor::from_data(data, device),
+            labels: if dataset.classes().is_empty() {
+                Vec::new()
+            } else {
+                indices.clone().map(label).collect()
+            },
+            ids: indices.map(|index| index as u32).collect(),
+            offset: 0,
+        }
+    }
+
     /// Number of pictures.
     pub fn len(&self) -> usize {
         self.ids.len()

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor};
 
-use super::noise::{SeededNoise, shape_of};
+use super::noise::SeededNoise;
 use super::precond::{Network, Preconditioned, Preconditioning};
 use super::samplers::Sampling;
 use super::sampling::{SampleKnobs, SamplePlan};
@@ -10,7 +10,7 @@ use super::{Clamped, Condition, vlb};
 use crate::data::{Batch, ImageShape};
 use crate::error::{Error, Result};
 use crate::knobs;
-use crate::model::{Generate, Likelihood, Model, Request};
+use crate::model::{Generate, Likelihood, Model, Request, check_classes, check_shape};
 use crate::nn::{Ema, Mode, UNet2d};
 use crate::watch::{Part, Watch};
 
@@ -58,7 +58,7 @@ impl Model for DiffusionModel {
 impl Generate for DiffusionModel {
     fn generate(&self, request: &Request, watch: &mut dyn Watch) -> Result<Tensor<4>> {
         let plan = self.plan(&request.options)?;
-        self.check_classes(&request.classes, request.seeds.len())?;
+        check_classes(&self.classes, self.knows_no_class, &request.classes, request.seeds.len())?;
         let at_once = self.at_once();
         let steps = plan.sigmas.len() as u64 - 1;
         let total = steps * request.seeds.len().div_ceil(at_once) as u64;
@@ -98,26 +98,6 @@ impl DiffusionModel {
         Ok(plan)
     }
 
-    /// Refuses classes that don't fit the pictures or the model.
-    fn check_classes(&self, classes: &[u32], pictures: usize) -> Result<()> {
-        let expected = if self.classes.is_empty() { 0 } else { pictures };
-        if classes.len() != expected {
-            return Err(Error::config(format!(
-                "{pictures} pictures of a model with {} classes need {expected} class indices, not {}",
-                self.classes.len(),
-                classes.len()
-            )));
-        }
-        let known = self.classes.len() + usize::from(self.knows_no_class);
-        match classes.iter().find(|&&class| class as usize >= known) {
-            Some(class) => Err(Error::config(format!(
-                "class {class} is unknown; the model has {} classes, counted from 0",
-                self.classes.len()
-            ))),
-            None => Ok(()),
-        }
-    }
-
     fn sample(
         &self,
         plan: &SamplePlan,
@@ -149,15 +129,9 @@ impl Likelihood for DiffusionModel {
         let Preconditioning::VariancePreserving { levels, .. } = &self.preconditioning else {
             return Err(Error::Unsupported("only the discrete noise levels of ddpm have this bound".into()));
         };
-        let shape = shape_of(&batch.images);
-        if shape != self.shape {
-            return Err(Error::config(format!(
-                "the model knows pictures of {:?}, not {shape:?}",
-                self.shape
-            )));
-        }
+        check_shape(&batch.images, self.shape)?;
         let labels = if self.classes.is_empty() { &[][..] } else { &batch.labels };
-        self.check_classes(labels, batch.len())?;
+        check_classes(&self.classes, self.knows_no_class, labels, batch.len())?;
         let parts = batch.split(batch.len().div_ceil(self.at_once()));
         let steps = levels.count() as u64;
         let total = steps * parts.len() as u64;

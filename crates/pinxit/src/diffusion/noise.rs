@@ -1,9 +1,9 @@
 //! Unit noise, keyed so that no picture's noise depends on another's.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 
 use crate::data::ImageShape;
-use crate::rng::{Purpose, Rng};
+use crate::rng::{self, Purpose, Rng};
 
 /// Unit noise for numbered steps.
 pub trait NoiseSource {
@@ -46,11 +46,7 @@ pub(super) fn normals(
     device: &Device,
 ) -> Tensor<4> {
     let dims = [streams.len(), shape.channels, shape.height, shape.width];
-    let mut values = vec![0.0; dims.iter().product()];
-    for (mut stream, picture) in streams.zip(values.chunks_mut(shape.len().max(1))) {
-        stream.fill_normal(picture);
-    }
-    Tensor::from_data(TensorData::new(values, dims), device)
+    rng::tensor(streams, dims, device, Rng::fill_normal)
 }
 
 /// Shape of each picture of `images`.

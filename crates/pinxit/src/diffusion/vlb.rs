@@ -7,7 +7,7 @@ use super::schedule::DiscreteLevels;
 use super::{Condition, Denoiser};
 use crate::data::Batch;
 use crate::error::{Error, Result};
-use crate::likelihood::gaussian;
+use crate::likelihood::{gaussian, values};
 use crate::rng::{Purpose, Rng};
 use crate::watch::Watch;
 
@@ -113,9 +113,4 @@ impl NoiseSource for LevelNoise<'_> {
 fn sums_of_squares(images: Tensor<4>) -> Result<Vec<f64>> {
     let sums = images.square().sum_dims_squeeze::<1, _>(&[1, 2, 3]);
     Ok(values(sums)?.into_iter().map(f64::from).collect())
-}
-
-/// The values of a tensor, in row-major order.
-fn values<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
-    tensor.try_into_vec_as().map_err(|e| Error::config(format!("can't read a tensor from its device: {e}")))
 }

@@ -10,9 +10,13 @@ pub mod ddpm;
 pub mod edm;
 pub mod flow;
 pub mod gan;
+pub mod pixelcnn;
+pub mod pixelrnn;
 pub mod r3gan;
 pub mod sngan;
 pub mod unet_gan;
+pub mod vae;
+pub mod vqvae;
 pub mod wgan;
 pub mod wgan_gp;
 
@@ -69,6 +73,10 @@ pub static FAMILIES: &[&Family] = &[
     &dcgan::FAMILY,
     &cgan::FAMILY,
     &gan::FAMILY,
+    &vae::FAMILY,
+    &vqvae::FAMILY,
+    &pixelcnn::FAMILY,
+    &pixelrnn::FAMILY,
 ];
 
 /// Other names of families: what is typed, and the row that it means.

@@ -1,6 +1,8 @@
-//! Gaussians over 8-bit values.
+//! Gaussians: over 8-bit values, as densities, and how far they are from one another.
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
+
+use burn::tensor::Tensor;
 
 /// Half the distance of two of the 256 values in `[-1, 1]`.
 const HALF_BIN: f64 = 1.0 / 255.0;
@@ -12,6 +14,17 @@ pub fn discretized_nats(x: f32, mean: f32, std: f64) -> f64 {
     let low = if x < -0.999 { f64::NEG_INFINITY } else { (distance - HALF_BIN) / std };
     let high = if x > 0.999 { f64::INFINITY } else { (distance + HALF_BIN) / std };
     -ln_mass(low, high)
+}
+
+/// `ln` of the density of each of `x` under `N(mean, exp(ln_var))`.
+pub fn ln_density<const D: usize>(x: Tensor<D>, mean: Tensor<D>, ln_var: Tensor<D>) -> Tensor<D> {
+    let square = (x - mean).square() * ln_var.clone().neg().exp();
+    (square + ln_var).add_scalar((2.0 * PI).ln()).mul_scalar(-0.5)
+}
+
+/// `KL(N(mean, exp(ln_var)) || N(0, 1))` of each value (Kingma and Welling 2013, appendix B).
+pub fn kl_to_standard<const D: usize>(mean: Tensor<D>, ln_var: Tensor<D>) -> Tensor<D> {
+    (mean.square() + ln_var.clone().exp() - ln_var).sub_scalar(1.0).mul_scalar(0.5)
 }
 
 /// `ln(Phi(high) - Phi(low))` of the standard normal, also far out in its tails.

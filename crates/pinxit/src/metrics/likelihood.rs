@@ -1,10 +1,11 @@
 //! How probable real pictures are under a model.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Device;
 
 use crate::data::{Batch, Dataset};
 use crate::error::{Error, Result};
 use crate::likelihood;
+use crate::model::Likelihood;
 use crate::sample::Trained;
 use crate::watch::Watch;
 
@@ -30,30 +31,61 @@ pub fn bits_per_dim(
     count: usize,
     watch: &mut dyn Watch,
 ) -> Result<BitsPerDim> {
-    let Some(model) = trained.model.likelihood() else {
-        let name = trained.family.name;
-        return Err(Error::Unsupported(format!("{name} does not say how probable a picture is")));
-    };
+    let model = ability(trained)?;
     let count = count.min(dataset.len());
     if count == 0 {
         return Err(Error::config("there is no picture whose likelihood could be told"));
     }
     let shape = dataset.shape();
-    let mut values = vec![0.0; count * shape.len()];
-    for (index, picture) in values.chunks_exact_mut(shape.len()).enumerate() {
-        dataset.read(index, picture);
-    }
-    let data = TensorData::new(values, [count, shape.channels, shape.height, shape.width]);
-    let batch = Batch {
-        images: Tensor::from_data(data, &Device::flex()),
-        labels: (0..count).map(|index| dataset.label(index)).collect(),
-        ids: (0..count as u32).collect(),
-        offset: 0,
-    };
+    let batch = Batch::read(dataset, 0..count, &Device::flex());
     let nats = model.nats(&batch, trained.recipe.train.seed, watch)?;
     let bits: Vec<f64> = nats.iter().map(|&nats| likelihood::bits_per_dim(nats, shape.len())).collect();
-    let n = count as f64;
-    let mean = bits.iter().sum::<f64>() / n;
-    let variance = bits.iter().map(|bits| (bits - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
-    Ok(BitsPerDim { mean, error: (variance / n).sqrt(), count })
+    let (mean, error) = mean_and_error(&bits);
+    Ok(BitsPerDim { mean, error, count })
+}
+
+/// The mean of some values and the standard error of that mean.
+pub fn mean_and_error(values: &[f64]) -> (f64, f64) {
+    let n = values.len().max(1) as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
+    (mean, (variance / n).sqrt())
+}
+
+/// Negative log-likelihood (or its bound) of each picture of a batch without regard to its label, in nats:
+/// of a model with classes `-ln mean_c p(x | c)`.
+///
+/// # Errors
+/// As [`bits_per_dim`].
+pub fn nats_without_class(
+    trained: &Trained,
+    batch: &Batch,
+    seed: u64,
+    watch: &mut dyn Watch,
+) -> Result<Vec<f64>> {
+    let model = ability(trained)?;
+    let classes = trained.model.classes().len();
+    if classes == 0 {
+        return model.nats(batch, seed, watch);
+    }
+    let mut each = Vec::with_capacity(classes);
+    for class in 0..classes as u32 {
+        let asked = Batch { labels: vec![class; batch.len()], ..batch.clone() };
+        each.push(model.nats(&asked, seed, watch)?);
+    }
+    let mean = |picture: usize| {
+        let least = each.iter().map(|nats| nats[picture]).fold(f64::INFINITY, f64::min);
+        let sum: f64 = each.iter().map(|nats| (least - nats[picture]).exp()).sum();
+        least - (sum / classes as f64).ln()
+    };
+    Ok((0..batch.len()).map(mean).collect())
+}
+
+/// The model's way to tell likelihoods.
+fn ability(trained: &Trained) -> Result<&dyn Likelihood> {
+    let name = trained.family.name;
+    trained
+        .model
+        .likelihood()
+        .ok_or_else(|| Error::Unsupported(format!("{name} does not say how probable a picture is")))
 }

@@ -41,6 +41,13 @@ impl Tally {
         self.add(weights + output, weights * height * width, input * height * width * stride * stride);
     }
 
+    /// A convolution with a kernel of `taps` places, such as a [`CausalConv2d`](super::CausalConv2d), that
+    /// makes `height x width` pixels.
+    pub fn taps(&mut self, input: usize, output: usize, taps: usize, [height, width]: [usize; 2]) {
+        let weights = input * output * taps;
+        self.add(weights + output, weights * height * width, input * height * width);
+    }
+
     /// A [`Linear`](super::Linear) layer on `rows` vectors.
     pub fn linear(&mut self, input: usize, output: usize, rows: usize) {
         self.add(input * output + output, input * output * rows, input * rows);
@@ -59,6 +66,11 @@ impl Tally {
     /// [`attention`](super::ops::attention) between `tokens` of `channels` in `heads`.
     pub fn attention(&mut self, channels: usize, heads: usize, tokens: usize) {
         self.add(0, 2 * tokens * tokens * channels, 3 * channels * tokens + heads * tokens * tokens);
+    }
+
+    /// `values` a pixel that only the backward pass needs, such as the gates of a recurrent layer.
+    pub fn memory(&mut self, values: usize, [height, width]: [usize; 2]) {
+        self.add(0, 0, values * height * width);
     }
 
     fn add(&mut self, parameters: usize, macs: usize, floats: usize) {

@@ -1,8 +1,9 @@
 //! Convolution that sees only what comes before in raster order.
 
 use burn::module::{Module, Param};
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 
+use super::stepwise::Taps;
 use super::{Init, ops};
 
 pub use super::ops::MaskType;
@@ -54,5 +55,20 @@ impl MaskedConv2d {
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let bias = self.bias.as_ref().map(Param::val);
         ops::masked_conv2d(x, self.weight.val(), bias, self.mask, self.colours, self.padding)
+    }
+
+    /// The same convolution, one pixel at a time.
+    pub fn taps(&self) -> Taps {
+        let weight = self.weight.val();
+        let dims @ [_, _, rows, columns] = weight.dims();
+        let centre = [rows / 2, columns / 2];
+        let mask = ops::causal_mask(dims, centre, self.mask, self.colours);
+        let mask = Tensor::<4>::from_data(TensorData::new(mask, dims), &weight.device());
+        let sees_itself = self.mask == MaskType::B || self.colours > 1;
+        let place = |row: usize, column: usize| {
+            let seen = [row, column] < centre || [row, column] == centre && sees_itself;
+            seen.then(|| [row as isize - centre[0] as isize, column as isize - centre[1] as isize])
+        };
+        Taps::new(weight * mask, self.bias.as_ref().map(Param::val), 1, place)
     }
 }

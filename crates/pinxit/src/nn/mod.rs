@@ -6,7 +6,9 @@
 
 mod batch_norm;
 mod buffer;
+mod causal_conv;
 mod checkpoint;
+mod codebook;
 mod conv;
 mod conv_transpose;
 mod cost;
@@ -22,6 +24,7 @@ mod optim;
 pub mod params;
 mod rows;
 mod spectral;
+pub mod stepwise;
 mod time;
 mod unet;
 mod unet_blocks;
@@ -29,7 +32,9 @@ mod unet_config;
 
 pub use batch_norm::BatchNorm;
 pub use buffer::Buffer;
+pub use causal_conv::CausalConv2d;
 pub use checkpoint::checkpoint;
+pub use codebook::Codebook;
 pub use conv::Conv2d;
 pub use conv_transpose::ConvTranspose2d;
 pub use cost::{Budget, Cost, Tally};

@@ -67,7 +67,7 @@ pub fn masked_conv2d(
     padding: usize,
 ) -> Tensor<4> {
     let dims @ [_, _, kh, kw] = weight.dims();
-    let mask = causal_mask(dims, mask, colours);
+    let mask = causal_mask(dims, [kh / 2, kw / 2], mask, colours);
     let alive: Vec<bool> =
         (0..kh * kw).map(|tap| mask.iter().skip(tap).step_by(kh * kw).any(|&seen| seen > 0.0)).collect();
     // The taps are the same for all pairs of channels, except for the pixel itself of several colours.
@@ -79,9 +79,15 @@ pub fn masked_conv2d(
     kernels::masked_conv2d(x, weight, bias, &alive, padding)
 }
 
-/// 1 where a weight `[out, in, kernel, kernel]` is seen and 0 where it is masked.
-fn causal_mask([out, input, kh, kw]: [usize; 4], mask: MaskType, colours: usize) -> Vec<f32> {
-    let centre = (kh / 2, kw / 2);
+/// 1 where a weight `[out, in, rows, columns]` is seen and 0 where it is masked; the pixel itself is at
+/// `centre`.
+pub(super) fn causal_mask(
+    [out, input, kh, kw]: [usize; 4],
+    [row, column]: [usize; 2],
+    mask: MaskType,
+    colours: usize,
+) -> Vec<f32> {
+    let centre = (row, column);
     let mut seen = Vec::with_capacity(out * input * kh * kw);
     for (o, i) in (0..out).flat_map(|o| (0..input).map(move |i| (o % colours, i % colours))) {
         let itself = if mask == MaskType::A { i < o } else { i <= o };

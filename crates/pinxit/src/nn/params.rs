@@ -250,6 +250,14 @@ pub(super) fn array(name: &str, flat: Flat) -> Result<Array> {
     Ok(Array { shape: flat.shape, values })
 }
 
+/// The values of a tensor in row-major order.
+///
+/// # Errors
+/// If the tensor can't be read from its device.
+pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
+    tensor.try_into_vec_as().map_err(|e| Error::config(format!("can't read a tensor from its device: {e}")))
+}
+
 /// Gives a parameter the value that `update` makes of the old one, without a trace in the graph;
 /// whether it takes part in autodiff and requires gradients stays as it is.
 pub(super) fn replace<const D: usize>(

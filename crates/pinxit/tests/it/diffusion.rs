@@ -15,6 +15,12 @@ fn facts() -> DataFacts {
     DataFacts { shape: SHAPE, classes: ["cat", "dog", "owl"].map(String::from).to_vec(), count: 100 }
 }
 
+/// The families whose network is the U-Net of diffusion.
+fn diffusion_families() -> impl Iterator<Item = &'static Family> {
+    let is_diffusion = |family: &&Family| family.model_knobs.iter().any(|knob| knob.name == "min_snr_gamma");
+    FAMILIES.iter().copied().filter(is_diffusion)
+}
+
 /// A resolved recipe of a network small enough to test with.
 fn recipe(family: &Family, extra: &str) -> Recipe {
     let text =
@@ -65,7 +71,7 @@ fn paint(model: &dyn Model, request: &Request) -> Vec<f32> {
 
 #[test]
 fn every_family_learns_its_classes() {
-    for family in FAMILIES {
+    for family in diffusion_families() {
         // The noise as an answer takes DDPM thousands of steps; the velocity learns as fast as the others.
         let own = if family.name == "ddpm" { "betas = \"cosine\"\nprediction = \"v\"\n" } else { "" };
         let recipe = recipe(family, &format!("{own}[train]\nlr = 2e-3\nema = 0.9"));
@@ -85,7 +91,7 @@ fn every_family_learns_its_classes() {
 
 #[test]
 fn a_resumed_learner_equals_an_uninterrupted_one_to_the_bit() {
-    for family in FAMILIES {
+    for family in diffusion_families() {
         let recipe = recipe(family, "");
         let mut whole = learner(family, &recipe);
         train(whole.as_mut(), 0..3);
@@ -101,7 +107,7 @@ fn a_resumed_learner_equals_an_uninterrupted_one_to_the_bit() {
 
 #[test]
 fn a_checkpoint_paints_what_its_learner_paints() {
-    for family in FAMILIES {
+    for family in diffusion_families() {
         let recipe = recipe(family, "");
         let mut learner = learner(family, &recipe);
         train(learner.as_mut(), 0..3);
@@ -129,7 +135,7 @@ fn a_picture_depends_on_its_seed_and_not_on_its_batch() {
 
 #[test]
 fn only_ddpm_bounds_the_likelihood_and_it_falls_with_training() {
-    for family in FAMILIES {
+    for family in diffusion_families() {
         let recipe = recipe(family, if family.name == "ddpm" { "noise_steps = 50" } else { "" });
         let mut learner = learner(family, &recipe);
         let nats = |learner: &dyn Learner| {
@@ -149,7 +155,7 @@ fn only_ddpm_bounds_the_likelihood_and_it_falls_with_training() {
 
 #[test]
 fn a_divided_batch_has_the_gradients_of_the_whole() {
-    for family in FAMILIES {
+    for family in diffusion_families() {
         let recipe = recipe(family, "");
         let mut results = [1, 5].map(|accumulate| {
             let mut learner = learner(family, &recipe);
@@ -164,7 +170,7 @@ fn a_divided_batch_has_the_gradients_of_the_whole() {
 
 #[test]
 fn resolving_is_idempotent_and_costs_what_it_builds() {
-    for family in FAMILIES {
+    for family in diffusion_families() {
         let once = recipe(family, "");
         let mut twice = once.clone();
         (family.resolve)(&mut twice, &facts(), None).unwrap();

@@ -2,6 +2,7 @@
 #![allow(clippy::panic, clippy::unwrap_used)]
 
 mod adversarial;
+mod autoregressive;
 mod builtin;
 mod contract;
 mod convergence;
@@ -12,6 +13,8 @@ mod gan_figures;
 mod gans;
 mod golden;
 mod layers;
+mod likelihood;
+mod likelihood_rows;
 mod norms;
 mod optim;
 mod recipes;
@@ -19,6 +22,7 @@ mod samplers;
 mod schedules;
 mod torch_layers;
 mod unet;
+mod vae;
 mod vlb;
 
 /// The tests run on the program's allocator.

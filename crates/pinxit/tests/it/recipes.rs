@@ -32,8 +32,9 @@ fn every_recipe_resolves_and_takes_a_step() {
         recipe.data.count = 20;
         if !recipe.data.source.starts_with("builtin:") {
             // Pictures that have to be fetched: others of their size, in their place.
-            assert_eq!((recipe.data.size, recipe.data.channels), (Some([32, 32]), Some(3)));
-            recipe.data.source = "builtin:sprites".into();
+            let stand_in = if recipe.data.channels == Some(1) { "builtin:glyphs" } else { "builtin:sprites" };
+            assert!(recipe.data.size.is_some(), "{}", shipped.name);
+            recipe.data.source = stand_in.into();
         }
         let dataset = data::open(&recipe.data, cache.path(), &mut Unwatched).unwrap().dataset;
         let facts =

@@ -187,12 +187,12 @@ mod tests {
         for family in FAMILIES {
             let mut recipe = Recipe { family: family.name.into(), ..Recipe::default() };
             recipe.data.source = "builtin:digits".into();
-            recipe.train.batch = Some(4);
+            recipe.train.batch = Some(10);
             if family.model_knobs.iter().any(|knob| knob.name == "width") {
                 recipe.set("model.width", "16").unwrap();
             }
             let speed = speed(recipe, &Device::flex(), 0.2, &mut Unwatched).unwrap();
-            assert_eq!((speed.family, speed.batch, speed.size), (family.name, 4, [8, 8]));
+            assert_eq!((speed.family, speed.batch, speed.size), (family.name, 10, [8, 8]));
             assert!(speed.step > 0.0 && speed.multiply_adds > 0.0 && speed.parameters > 0, "{speed:?}");
             let painting = speed.painting.unwrap();
             assert!(painting.one > 0.0 && painting.per_second > 0.0 && painting.pictures >= 2);

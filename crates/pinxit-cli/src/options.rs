@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, Styles};
 use clap::{Args, Parser, Subcommand, ValueHint};
-use pinxit::families::FAMILIES;
+use pinxit::families::{ALIASES, FAMILIES, Family};
 use serde::{Deserialize, Serialize};
 
 use crate::terminal::{BAD, DIM, GOOD, HEAD, NAME};
@@ -187,7 +187,10 @@ Examples:
   pinxit sample runs/demo --count 100 --class 7 --out sevens
   pinxit sample runs/demo --count 64 --grid sheet.png
   pinxit sample runs/photos --count 8 --seed 40 --steps 50 --sampler heun --out best
-  pinxit sample runs/photos --count 8 --guidance 2 --set sample.rho=5 --out other")]
+  pinxit sample runs/photos --count 8 --guidance 2 --set sample.rho=5 --out other
+  pinxit sample runs/gan --count 10 --interpolate 3 14 15 --grid walk.png
+  pinxit sample runs/gan --count 8 --vary-class --truncation 0.7 --grid classes.png
+  pinxit sample runs/gan --count 8 --attribute cat dog --grid direction.png")]
 pub(crate) struct Sample {
     /// The run: its folder, or its name below runs/.
     #[arg(value_hint = ValueHint::DirPath)]
@@ -201,6 +204,8 @@ pub(crate) struct Sample {
     /// Seed of the first picture.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) walk: LatentWalk,
     #[command(flatten)]
     pub(crate) knobs: SampleSettings,
     /// Change any other sampling setting; `pinxit families NAME` lists them. May be repeated.
@@ -221,6 +226,21 @@ pub(crate) struct Sample {
     pub(crate) working: Working,
 }
 
+/// Flags that show what a model holds instead of one picture a seed.
+#[derive(Debug, Default, Args)]
+#[group(multiple = false)]
+pub(crate) struct LatentWalk {
+    /// Walk from the picture of a seed to that of the next, --count pictures on each leg; a row of the sheet each.
+    #[arg(long, value_name = "SEED", num_args = 2..)]
+    pub(crate) interpolate: Vec<u64>,
+    /// Paint each seed in every class.
+    #[arg(long)]
+    pub(crate) vary_class: bool,
+    /// Move each seed from the look of one class of the run's pictures to that of another.
+    #[arg(long, value_name = "CLASS", num_args = 2)]
+    pub(crate) attribute: Vec<String>,
+}
+
 /// Flags that stand for sampling settings of a family; one that a family has no use for is refused.
 #[derive(Debug, Default, Args, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -231,6 +251,9 @@ pub(crate) struct SampleSettings {
     /// How to walk from noise to picture; `pinxit families NAME` lists the ways.
     #[arg(long, value_name = "NAME")]
     pub(crate) sampler: Option<String>,
+    /// Length of latent vectors relative to the ones drawn, 0 to 1: less varied and more usual pictures below 1.
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    pub(crate) truncation: Option<f64>,
     /// How strongly to insist on the class.
     #[arg(long, value_name = "G", allow_negative_numbers = true)]
     pub(crate) guidance: Option<f64>,
@@ -365,7 +388,11 @@ pub(crate) struct Completions {
 
 /// The rows of the registry, for help, completion and "did you mean".
 fn family_names() -> PossibleValuesParser {
-    FAMILIES.iter().map(|family| PossibleValue::new(family.name).help(family.about)).into()
+    let value = |family: &&Family| {
+        let aliases = ALIASES.iter().filter(|(_, row)| *row == family.name).map(|(alias, _)| *alias);
+        PossibleValue::new(family.name).help(family.about).aliases(aliases)
+    };
+    FAMILIES.iter().map(value).into()
 }
 
 /// `[height, width]`, typed as `64x48` or `64`.

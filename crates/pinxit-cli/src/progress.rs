@@ -140,7 +140,7 @@ impl TrainWatch for Progress {
     }
 
     fn event(&mut self, event: &Event) {
-        let style = if event.event == "rollback" { WARN } else { DIM };
+        let style = if ["rollback", "alarm"].contains(&event.event.as_str()) { WARN } else { DIM };
         self.line(&format!("{style}{}:{style:#} {}", event.event, event.message));
     }
 

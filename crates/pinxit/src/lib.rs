@@ -6,6 +6,7 @@
 //! [`run`] folder with [`checkpoint`]s; [`sample`] turns seeds into pictures with the trained
 //! [`Model`](model::Model); [`metrics`] and [`report`] say what they are worth.
 
+pub mod adversarial;
 pub mod checkpoint;
 pub mod data;
 pub mod device;
@@ -15,6 +16,7 @@ pub mod families;
 pub mod files;
 pub mod image_io;
 pub mod knobs;
+pub mod latent;
 pub mod likelihood;
 pub mod machine;
 pub mod memory;

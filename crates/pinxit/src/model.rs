@@ -50,6 +50,19 @@ pub trait Learner: Send {
     /// The model with its averaged (EMA) weights as they are now.
     fn model(&self) -> &dyn Model;
 
+    /// Whether the first loss falls while all goes well, so that its rise is a divergence. The losses of
+    /// networks that play against each other rise and fall with the other's luck.
+    fn descends(&self) -> bool {
+        true
+    }
+
+    /// Whether the trainer should look at samples every few hundred steps, and at what the learner reports of
+    /// its discriminator: `d_right_real` and `d_right_fake` (shares of pictures that it takes for what they
+    /// are) and `g_grad_norm`. For learners that paint quickly and can fail in the ways of adversarial training.
+    fn watched(&self) -> bool {
+        false
+    }
+
     /// Number of trainable values.
     fn parameters(&self) -> usize;
 
@@ -76,6 +89,11 @@ pub trait Model: Send + Sync {
 
     /// Seeds to images.
     fn generate(&self) -> Option<&dyn Generate> {
+        None
+    }
+
+    /// Points of a latent space to images.
+    fn latent(&self) -> Option<&dyn Latent> {
         None
     }
 
@@ -110,6 +128,26 @@ pub trait Generate {
     /// [`Error::Config`](crate::Error::Config) for options that make no sense together;
     /// [`Error::Interrupted`](crate::Error::Interrupted) when the watcher stops it.
     fn generate(&self, request: &Request, watch: &mut dyn Watch) -> Result<Tensor<4>>;
+}
+
+/// Makes pictures from the points of a space in which near points are like pictures: a generator's, or an
+/// autoencoder's code.
+pub trait Latent {
+    /// The points `[seeds, dimension]` from which the pictures of these seeds are made, standard normal.
+    fn points(&self, seeds: &[u64]) -> Tensor<2>;
+
+    /// Images `[B, C, H, W]` in `[-1, 1]` (not clamped) of points `[B, dimension]`, with the class of each, none for
+    /// an unconditional model. Picture i depends on point i, its class and the options.
+    ///
+    /// # Errors
+    /// As those of [`Generate::generate`].
+    fn decode(
+        &self,
+        points: Tensor<2>,
+        classes: &[u32],
+        options: &toml::Table,
+        watch: &mut dyn Watch,
+    ) -> Result<Tensor<4>>;
 }
 
 /// Makes pictures from pictures.

@@ -61,7 +61,20 @@ pub struct BuiltinRecipe {
 
 /// The recipes of the folder `recipes/`.
 pub static BUILTIN_RECIPES: &[BuiltinRecipe] = &[
+    BuiltinRecipe { name: "cifar10-dcgan", text: include_str!("../../../recipes/cifar10-dcgan.toml") },
+    BuiltinRecipe { name: "cifar10-r3gan", text: include_str!("../../../recipes/cifar10-r3gan.toml") },
+    BuiltinRecipe { name: "cifar10-sngan", text: include_str!("../../../recipes/cifar10-sngan.toml") },
+    BuiltinRecipe { name: "cifar10-wgan-gp", text: include_str!("../../../recipes/cifar10-wgan-gp.toml") },
     BuiltinRecipe { name: "demo", text: include_str!("../../../recipes/demo.toml") },
+    BuiltinRecipe { name: "digits-cdcgan", text: include_str!("../../../recipes/digits-cdcgan.toml") },
+    BuiltinRecipe { name: "digits-cgan", text: include_str!("../../../recipes/digits-cgan.toml") },
+    BuiltinRecipe { name: "digits-dcgan", text: include_str!("../../../recipes/digits-dcgan.toml") },
+    BuiltinRecipe { name: "digits-gan", text: include_str!("../../../recipes/digits-gan.toml") },
+    BuiltinRecipe { name: "digits-r3gan", text: include_str!("../../../recipes/digits-r3gan.toml") },
+    BuiltinRecipe { name: "digits-sngan", text: include_str!("../../../recipes/digits-sngan.toml") },
+    BuiltinRecipe { name: "digits-unet-gan", text: include_str!("../../../recipes/digits-unet-gan.toml") },
+    BuiltinRecipe { name: "digits-wgan", text: include_str!("../../../recipes/digits-wgan.toml") },
+    BuiltinRecipe { name: "digits-wgan-gp", text: include_str!("../../../recipes/digits-wgan-gp.toml") },
     BuiltinRecipe { name: "glyphs", text: include_str!("../../../recipes/glyphs.toml") },
     BuiltinRecipe { name: "sprites", text: include_str!("../../../recipes/sprites.toml") },
 ];
@@ -331,6 +344,8 @@ crate::knobs! {
         pub sample_every: Option<u32> = None,
         /// Steps between two checkpoints; a twentieth of the run when not given.
         pub checkpoint_every: Option<u32> = None,
+        /// Steps between two looks for the failures of adversarial training; chosen from the run when not given.
+        pub look_every: Option<u32> = None,
         /// Also write TensorBoard event files.
         pub tensorboard: bool = false,
     }

@@ -35,6 +35,14 @@ pub enum Purpose {
     SampleClass = 10,
     /// Estimates over noise levels (variational bound); step = level, index = picture.
     Estimate = 11,
+    /// Latent vectors of a generator in training; step, index = player and place in the batch.
+    TrainLatent = 12,
+    /// Augmentation of what a discriminator sees; step, index = player and place in the batch.
+    DiffAugment = 13,
+    /// Noise on what a discriminator sees; step, index = player and place in the batch.
+    InstanceNoise = 14,
+    /// Points between, and cuts of, real and fake pictures; step, index = place in the batch.
+    Mix = 15,
 }
 
 /// A stream of random numbers. Cheap to make: make one where it is needed.

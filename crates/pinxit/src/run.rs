@@ -51,7 +51,7 @@ pub enum Record {
 pub struct Event {
     /// The step before which it happened.
     pub step: u32,
-    /// A word for programs: `rollback`, `resume` or `stop`.
+    /// A word for programs: `rollback`, `alarm`, `resume` or `stop`.
     pub event: String,
     /// A sentence for people.
     pub message: String,

@@ -6,6 +6,7 @@ use crate::data::{DataFacts, ImageShape};
 use crate::device;
 use crate::error::{Error, Result};
 use crate::families::{self, Family};
+use crate::latent::{self, Walk};
 use crate::model::{Generate, Model, Request};
 use crate::recipe::Recipe;
 use crate::rng::{Purpose, Rng};
@@ -87,6 +88,8 @@ pub struct SampleOptions {
     pub class: Option<String>,
     /// Sampling knobs that differ from the recipe's `[sample]` table.
     pub knobs: toml::Table,
+    /// What to show instead of one picture a seed; `count` is then that of a leg, or of seeds.
+    pub walk: Option<Walk>,
 }
 
 /// What is going to be made: as-typed options against the recipe and the family's knobs.
@@ -94,6 +97,12 @@ pub struct SampleOptions {
 pub struct SamplePlan {
     /// Seeds, classes and every sampling knob.
     pub request: Request,
+    /// The latent points of the pictures, where they are not those of the seeds: `[count, dimension]`.
+    pub points: Option<Tensor<2>>,
+    /// What tells each picture from the others of its class: the seed, and its place on a walk.
+    pub names: Vec<String>,
+    /// Pictures of a row of a sheet, where rows have a meaning.
+    pub columns: Option<usize>,
 }
 
 impl SamplePlan {
@@ -115,17 +124,31 @@ impl SamplePlan {
             }
             recipe.set(&format!("sample.{name}"), &value.to_string())?;
         }
-        let seeds = seeds(options)?;
+        let stops = stops(trained, options)?;
         let names = trained.model.classes();
-        let classes = match &options.class {
-            None => seeds
-                .iter()
-                .map(|&seed| drawn_class(seed, names.len()))
-                .collect::<Option<_>>()
-                .unwrap_or_default(),
-            Some(class) => vec![find_class(class, names)?; options.count],
+        let classes = match (&options.class, &options.walk) {
+            (Some(_), Some(Walk::VaryClass)) => {
+                return Err(Error::config(
+                    "--class names one class and --vary-class shows all: leave one away",
+                ));
+            }
+            (Some(class), _) => vec![find_class(class, names)?; stops.seeds.len()],
+            (None, Some(Walk::VaryClass)) => {
+                (0..stops.seeds.len()).map(|i| (i % names.len()) as u32).collect()
+            }
+            (None, _) => {
+                let drawn = stops.seeds.iter().map(|&seed| drawn_class(seed, names.len()));
+                drawn.collect::<Option<_>>().unwrap_or_default()
+            }
         };
-        Ok(Self { request: Request { seeds, classes, options: recipe.sample } })
+        let Stops { seeds, points, names, columns } = stops;
+        Ok(Self { request: Request { seeds, classes, options: recipe.sample }, points, names, columns })
+    }
+
+    /// One picture a seed, with a class each if the model knows some.
+    pub fn of(request: Request) -> Self {
+        let names = request.seeds.iter().map(|&seed| seed_name(seed)).collect();
+        Self { request, points: None, names, columns: None }
     }
 
     /// Makes the pictures and hands each to `take` with its number, `[C, H, W]` in `[-1, 1]`.
@@ -150,7 +173,13 @@ impl SamplePlan {
             };
             let mut part =
                 Part { watch, before: start as u64, len: (end - start) as u64, total: seeds.len() as u64 };
-            let images = generator.generate(&request, &mut part)?;
+            let images = match (&self.points, trained.model.latent()) {
+                (Some(points), Some(latent)) => {
+                    let points = points.clone().narrow(0, start, end - start);
+                    latent.decode(points, &request.classes, &request.options, &mut part)?
+                }
+                _ => generator.generate(&request, &mut part)?,
+            };
             for (offset, image) in images.iter_dim(0).enumerate() {
                 take(start + offset, image.squeeze_dim(0))?;
             }
@@ -174,6 +203,69 @@ impl SamplePlan {
         }
         Ok(Tensor::stack(images, 0))
     }
+}
+
+/// What is painted, apart from classes.
+struct Stops {
+    /// The seed of each picture, or of the point that its leg sets out from.
+    seeds: Vec<u64>,
+    points: Option<Tensor<2>>,
+    names: Vec<String>,
+    columns: Option<usize>,
+}
+
+/// The name of the picture of a seed.
+fn seed_name(seed: u64) -> String {
+    format!("{seed:06}")
+}
+
+/// The stops of the walk, or one a seed.
+fn stops(trained: &Trained, options: &SampleOptions) -> Result<Stops> {
+    let Some(walk) = &options.walk else {
+        let seeds = seeds(options)?;
+        let names = seeds.iter().map(|&seed| seed_name(seed)).collect();
+        return Ok(Stops { seeds, points: None, names, columns: None });
+    };
+    Ok(match walk {
+        Walk::Interpolate(ends) => {
+            let legs = ends.len().saturating_sub(1);
+            let count = legs.saturating_mul(options.count);
+            if !(1..=MOST).contains(&count) {
+                return Err(Error::config(format!(
+                    "a walk of {legs} legs with {} pictures each: it needs two seeds or more, and at most {MOST} \
+                     pictures",
+                    options.count
+                )));
+            }
+            let points = latent::between(latent::of(trained)?, ends, options.count)?;
+            let name = |(leg, ends): (usize, &[u64])| {
+                let way = format!("{:02}-{}-{}", leg + 1, seed_name(ends[0]), seed_name(ends[1]));
+                (0..options.count).map(move |i| format!("{way}-{i:03}"))
+            };
+            let names = ends.windows(2).enumerate().flat_map(name).collect();
+            // One class a walk: that of the seed it sets out from.
+            let seeds = vec![ends[0]; count];
+            Stops { seeds, points: Some(points), names, columns: Some(options.count) }
+        }
+        Walk::VaryClass => {
+            let classes = trained.model.classes().len();
+            if classes == 0 {
+                return Err(Error::config("the model knows no classes, so --vary-class has nothing to vary"));
+            }
+            let seeds = seeds(options)?;
+            let names = seeds.iter().flat_map(|&seed| (0..classes).map(move |_| seed_name(seed))).collect();
+            let seeds = seeds.iter().flat_map(|&seed| (0..classes).map(move |_| seed)).collect();
+            Stops { seeds, points: None, names, columns: Some(classes) }
+        }
+        Walk::Along(direction) => {
+            let first = seeds(options)?;
+            let points = latent::along(latent::of(trained)?, &first, direction)?;
+            let stop =
+                |&seed: &u64| (0..latent::STATIONS).map(move |i| (seed, format!("{}-{i}", seed_name(seed))));
+            let (seeds, names) = first.iter().flat_map(stop).unzip();
+            Stops { seeds, points: Some(points), names, columns: Some(latent::STATIONS) }
+        }
+    })
 }
 
 /// The seeds of the pictures, one after the other.

@@ -4,13 +4,14 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Instant;
 
 use pinxit::Error;
+use pinxit::data;
 use pinxit::image_io::{self, Overwrite, Picture, save_png};
-use pinxit::model::Request;
+use pinxit::latent::{self, Walk};
 use pinxit::sample::{SampleOptions, SamplePlan, Trained};
 use serde::Serialize;
 
 use crate::failure::{Failure, Outcome};
-use crate::options::Sample;
+use crate::options::{LatentWalk, Sample};
 use crate::progress::Progress;
 use crate::terminal::{DIM, answer, table};
 use crate::{format, settings, stop};
@@ -47,6 +48,7 @@ pub(crate) fn run(options: &Sample) -> Outcome {
         seed: options.seed,
         class: options.class.clone(),
         knobs: settings::sample_knobs(&options.knobs, &options.set)?,
+        walk: walk(&trained, options)?,
     };
     let plan = SamplePlan::new(&trained, &as_typed)?;
     let mut report = SampleReport {
@@ -54,7 +56,7 @@ pub(crate) fn run(options: &Sample) -> Outcome {
         step: trained.step,
         family: trained.family.name,
         sample: plan.request.options.clone(),
-        pictures: pictures(&plan.request, trained.model.classes(), options.out.as_deref()),
+        pictures: pictures(&plan, trained.model.classes(), options.out.as_deref()),
         grid: options.grid.clone(),
         seconds: 0.0,
     };
@@ -68,19 +70,34 @@ pub(crate) fn run(options: &Sample) -> Outcome {
     answer(options.reporting.json, &report, |report| show(report, options.out.as_deref()))
 }
 
+/// The walk that was asked for, if any; a direction is looked for among the run's pictures.
+fn walk(trained: &Trained, options: &Sample) -> Outcome<Option<Walk>> {
+    let LatentWalk { interpolate, vary_class, attribute } = &options.walk;
+    Ok(match attribute.as_slice() {
+        [from, to] => {
+            let mut progress = Progress::new(options.working.quiet);
+            let opened = data::open(&trained.recipe.data, &data::default_cache_dir(), &mut progress)?;
+            Some(Walk::Along(latent::direction(trained, &*opened.dataset, [from, to], &mut progress)?))
+        }
+        _ if *vary_class => Some(Walk::VaryClass),
+        _ => (!interpolate.is_empty()).then(|| Walk::Interpolate(interpolate.clone())),
+    })
+}
+
 /// Name and place of every picture: `DIR/CLASS/SEED.png`, or `DIR/SEED.png` without classes.
-fn pictures(request: &Request, classes: &[String], out: Option<&Path>) -> Vec<PictureReport> {
-    let one = |(i, &seed): (usize, &u64)| {
+fn pictures(plan: &SamplePlan, classes: &[String], out: Option<&Path>) -> Vec<PictureReport> {
+    let request = &plan.request;
+    let one = |((i, &seed), name): ((usize, &u64), &String)| {
         let index = request.classes.get(i).copied();
         let class = index.and_then(|index| classes.get(index as usize)).cloned();
         let file = out.map(|out| {
             let below = index.zip(class.as_deref()).map(|(index, class)| class_folder(index, class));
             let folder = below.map_or(out.to_path_buf(), |below| out.join(below));
-            folder.join(format!("{seed:06}.png"))
+            folder.join(format!("{name}.png"))
         });
         PictureReport { seed, class, file }
     };
-    request.seeds.iter().enumerate().map(one).collect()
+    request.seeds.iter().enumerate().zip(&plan.names).map(one).collect()
 }
 
 /// The folder of a class: its name, unless that comes from a checkpoint that would lead elsewhere.
@@ -127,7 +144,7 @@ fn paint(trained: &Trained, plan: &SamplePlan, report: &SampleReport, quiet: boo
     if let (Ok(()) | Err(Error::Interrupted), Some(path)) = (&painted, &report.grid)
         && !sheet.is_empty()
     {
-        save_sheet(path, &sheet)?;
+        save_sheet(path, &sheet, plan.columns)?;
     }
     match painted {
         Err(Error::Interrupted) => {
@@ -145,8 +162,8 @@ fn save(file: &Path, picture: &Picture, marks: &[(String, String)]) -> pinxit::R
     save_png(file, picture, marks, Overwrite::Refuse)
 }
 
-fn save_sheet(path: &Path, pictures: &[Picture]) -> pinxit::Result<()> {
-    let columns = (pictures.len() as f64).sqrt().ceil() as usize;
+fn save_sheet(path: &Path, pictures: &[Picture], columns: Option<usize>) -> pinxit::Result<()> {
+    let columns = columns.unwrap_or((pictures.len() as f64).sqrt().ceil() as usize);
     save_png(path, &image_io::grid(pictures, columns, 1), &[], Overwrite::Refuse)
 }
 

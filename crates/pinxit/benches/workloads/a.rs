@@ -3,7 +3,7 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use pinxit::nn::{Activation, BatchNorm, Init, Linear, Mode, ops};
+use pinxit::nn::{Activation, BatchNorm, Init, Linear, Mode};
 
 use crate::gan::{Gan, Network};
 use crate::{Workload, device};
@@ -37,7 +37,7 @@ impl Network<2> for Generator {
     fn forward(&self, z: Tensor<2>) -> Tensor<2> {
         let x = self.norm_1.forward(self.linear_1.forward(z), LEAKY, &TRAIN);
         let x = self.norm_2.forward(self.linear_2.forward(x), LEAKY, &TRAIN);
-        ops::activate(self.linear_3.forward(x), Activation::Tanh)
+        self.linear_3.forward_activated(x, Activation::Tanh)
     }
 }
 
@@ -61,8 +61,8 @@ impl Discriminator {
 impl Network<2> for Discriminator {
     /// `[B, 784]` -> `[B, 1]`.
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let x = ops::activate(self.linear_1.forward(x), LEAKY);
-        let x = ops::activate(self.linear_2.forward(x), LEAKY);
+        let x = self.linear_1.forward_activated(x, LEAKY);
+        let x = self.linear_2.forward_activated(x, LEAKY);
         self.linear_3.forward(x)
     }
 }

@@ -49,6 +49,11 @@ impl Loader {
         Ok(Self { dataset, augment, batch, seed, device, orders: Mutex::default() })
     }
 
+    /// The pictures that the batches are made of.
+    pub fn dataset(&self) -> &dyn Dataset {
+        &*self.dataset
+    }
+
     /// The batch of step `step`.
     pub fn batch(&self, step: u32) -> Batch {
         let shape = self.dataset.shape();

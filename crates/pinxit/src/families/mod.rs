@@ -3,9 +3,18 @@
 //! To add a family, write `families/x.rs` with a `FAMILY`, add `mod x;` and one row here. The
 //! command line, its help, the README's table and the contract tests follow from the row.
 
+pub mod cdcgan;
+pub mod cgan;
+pub mod dcgan;
 pub mod ddpm;
 pub mod edm;
 pub mod flow;
+pub mod gan;
+pub mod r3gan;
+pub mod sngan;
+pub mod unet_gan;
+pub mod wgan;
+pub mod wgan_gp;
 
 use burn::tensor::Device;
 
@@ -47,14 +56,32 @@ pub type OpenModel = fn(&Recipe, &DataFacts, &Snapshot, &Device) -> Result<Box<d
 pub static DEFAULT: &Family = &flow::FAMILY;
 
 /// Every family.
-pub static FAMILIES: &[&Family] = &[&flow::FAMILY, &edm::FAMILY, &ddpm::FAMILY];
+pub static FAMILIES: &[&Family] = &[
+    &flow::FAMILY,
+    &edm::FAMILY,
+    &ddpm::FAMILY,
+    &r3gan::FAMILY,
+    &sngan::FAMILY,
+    &unet_gan::FAMILY,
+    &wgan_gp::FAMILY,
+    &wgan::FAMILY,
+    &cdcgan::FAMILY,
+    &dcgan::FAMILY,
+    &cgan::FAMILY,
+    &gan::FAMILY,
+];
+
+/// Other names of families: what is typed, and the row that it means.
+pub static ALIASES: &[(&str, &str)] = &[("butd-gan", "unet-gan")];
 
 /// The family called `name`.
 ///
 /// # Errors
 /// [`Error::Config`] with the names that are nearest.
 pub fn find(name: &str) -> Result<&'static Family> {
-    FAMILIES.iter().copied().find(|family| family.name == name).ok_or_else(|| {
+    let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
+    let row = alias.map_or(name, |(_, row)| row);
+    FAMILIES.iter().copied().find(|family| family.name == row).ok_or_else(|| {
         let names: Vec<String> = FAMILIES.iter().map(|family| family.name.into()).collect();
         Error::config(format!("there is no family \"{name}\"; {}", recipe::nearest(name, &names)))
     })

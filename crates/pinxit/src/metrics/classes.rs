@@ -51,7 +51,7 @@ impl Labelled {
         let request = Request { seeds, classes: labels.clone(), options: trained.recipe.sample.clone() };
         let width = trained.model.shape().len();
         let mut values = vec![0.0; count * width];
-        SamplePlan { request }.paint(trained, watch, |index, image| {
+        SamplePlan::of(request).paint(trained, watch, |index, image| {
             let image = image.clamp(-1.0, 1.0).into_data().convert::<f32>().try_into_vec::<f32>();
             let image = image.map_err(|e| Error::Unsupported(format!("a picture can't be read: {e:?}")))?;
             values[index * width..(index + 1) * width].copy_from_slice(&image);

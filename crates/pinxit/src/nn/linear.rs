@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
-use super::{Init, ops};
+use super::{Activation, Init, ops};
 
 /// `x weight^T + bias`, stored as PyTorch stores it; with bias unless told otherwise.
 #[derive(Module, Debug)]
@@ -28,6 +28,11 @@ impl Linear {
 
     /// `[N, in]` -> `[N, out]`.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        ops::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val))
+        self.forward_activated(x, Activation::None)
+    }
+
+    /// The same with the activation that follows it, in one operation.
+    pub fn forward_activated(&self, x: Tensor<2>, activation: Activation) -> Tensor<2> {
+        ops::linear_activation(x, self.weight.val(), self.bias.as_ref().map(Param::val), activation)
     }
 }

@@ -22,12 +22,15 @@ pub struct AdamConfig {
     pub eps: f64,
     /// Decoupled weight decay, per unit of learning rate.
     pub weight_decay: f64,
+    /// Whether the means are corrected for having begun at 0. Without it and with a `beta1` of 0 this
+    /// is RMSProp (Tieleman and Hinton 2012) as PyTorch has it.
+    pub bias_correction: bool,
 }
 
 impl Default for AdamConfig {
-    /// PyTorch's `Adam`: 0.9, 0.999, 1e-8, no decay.
+    /// PyTorch's `Adam`: 0.9, 0.999, 1e-8, no decay, corrected.
     fn default() -> Self {
-        Self { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0 }
+        Self { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0, bias_correction: true }
     }
 }
 
@@ -97,7 +100,8 @@ impl Adam {
             beta2: self.config.beta2,
             eps: self.config.eps,
             weight_decay: self.config.weight_decay,
-            step: u64::from(self.steps),
+            // beta^step of a step that far is 0, so that nothing is corrected.
+            step: if self.config.bias_correction { u64::from(self.steps) } else { u64::MAX },
             grad_scale: if clip > 0.0 { (clip / (norm + 1e-6)).min(1.0) } else { 1.0 },
         };
         let decay = average.as_ref().map_or(1.0, |(_, decay)| *decay);

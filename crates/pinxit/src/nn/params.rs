@@ -25,6 +25,27 @@ pub fn frozen<M: Module>(module: &M) -> M {
     module.clone().no_grad()
 }
 
+/// The same module with every parameter cut to `[-bound, bound]` (Arjovsky et al. 2017, algorithm 1).
+#[must_use]
+pub fn clamped<M: Module>(module: M, bound: f64) -> M {
+    struct Clamp(Path, f64);
+    impl ModuleMapper for Clamp {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.0.enter(name);
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.0.exit();
+        }
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            if self.0.in_buffer() {
+                return param;
+            }
+            replace(param, |value| value.clamp(-self.1, self.1))
+        }
+    }
+    module.map(&mut Clamp(Path::default(), bound))
+}
+
 /// Copies the values of all parameters and buffers.
 ///
 /// # Errors

@@ -78,7 +78,7 @@ impl Gallery {
             classes: classes.map(|i| (i % columns) as u32).collect(),
             options: trained.recipe.sample.clone(),
         };
-        let plan = SamplePlan { request };
+        let plan = SamplePlan::of(request);
         let pictures = image_io::pictures(plan.paint_all(trained, watch)?)?;
 
         let holdout = trained.recipe.data.holdout;

@@ -2,6 +2,7 @@
 
 use super::html::{count, duration, number};
 use super::{Gallery, Story};
+use crate::run::Event;
 
 /// How a sentence should be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +29,30 @@ pub(super) fn sentences(story: &Story<'_>) -> Vec<(Tone, String)> {
             all.push((Tone::Warning, format!("{n} rollbacks: try a lower learning rate or a longer warm-up")))
         }
     }
+    all.extend(alarms(&story.events));
     all.extend(story.gallery.and_then(copying));
     all
+}
+
+/// Each alarm that rang, in the order of its last time, with how often.
+fn alarms(events: &[Event]) -> Vec<(Tone, String)> {
+    let name = |event: &Event| event.message.split(':').next().unwrap_or_default().to_string();
+    let rang: Vec<&Event> = events.iter().filter(|event| event.event == "alarm").collect();
+    let mut last: Vec<&Event> = Vec::new();
+    for event in rang.iter().rev() {
+        if !last.iter().any(|other| name(other) == name(event)) {
+            last.push(event);
+        }
+    }
+    let sentence = |event: &&Event| {
+        let times = rang.iter().filter(|other| name(other) == name(event)).count();
+        let at = match times {
+            1 => format!("at step {}", count(event.step.into())),
+            n => format!("{n} times, last at step {}", count(event.step.into())),
+        };
+        (Tone::Warning, format!("Alarm {at}: {}", event.message))
+    };
+    last.iter().rev().map(sentence).collect()
 }
 
 fn progress(story: &Story<'_>) -> (Tone, String) {
@@ -115,6 +138,26 @@ mod tests {
         assert!(of(|t| 1.0 + (-20.0 * t).exp()).contains("is level"));
         assert!(of(|t| 1.0 + (t - 0.5).powi(2)).contains("rises"));
         assert_eq!(trend(&[1.0; 10]), None);
+    }
+
+    #[test]
+    fn an_alarm_is_told_once_with_its_advice() {
+        let event =
+            |step, event: &str, message: &str| Event { step, event: event.into(), message: message.into() };
+        let told = alarms(&[
+            event(100, "alarm", "blur: samples are 40 % as sharp; more channels"),
+            event(200, "resume", "going on"),
+            event(300, "alarm", "copying: 80 %; fewer steps"),
+            event(400, "alarm", "blur: samples are 50 % as sharp; more channels"),
+        ]);
+        let told: Vec<&str> = told.iter().map(|(_, sentence)| sentence.as_str()).collect();
+        assert_eq!(
+            told,
+            [
+                "Alarm at step 300: copying: 80 %; fewer steps",
+                "Alarm 2 times, last at step 400: blur: samples are 50 % as sharp; more channels",
+            ]
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Whether training is still sound: the judge of each step's losses.
 
+use super::alarms::Alarms;
 use crate::model::Losses;
 
 /// How many times its running mean a loss may be before the step counts as bad.
@@ -15,17 +16,23 @@ pub(super) struct Health {
     mean: f64,
     seen: u32,
     bad: u32,
+    /// The watch over a learner that asks for it.
+    #[serde(default)]
+    pub(super) alarms: Alarms,
 }
 
 impl Health {
-    /// Takes in the losses of a step.
+    /// Takes in the losses of a step; only if `descends` is the size of the main one judged.
     ///
     /// # Errors
     /// A sentence that says what broke: a value that is no finite number, or a main loss far
     /// beyond its running mean for several steps in a row.
-    pub(super) fn judge(&mut self, losses: &Losses) -> Result<(), String> {
+    pub(super) fn judge(&mut self, losses: &Losses, descends: bool) -> Result<(), String> {
         if let Some((name, value)) = losses.0.iter().find(|(_, value)| !value.is_finite()) {
             return Err(format!("{name} became {value}"));
+        }
+        if !descends {
+            return Ok(());
         }
         let size = losses.main().abs();
         if self.seen >= SETTLE && size > LIMIT * self.mean {
@@ -58,31 +65,39 @@ mod tests {
     #[test]
     fn a_value_that_is_not_finite_is_a_divergence_at_once() {
         let mut health = Health::default();
-        health.judge(&losses(1.0)).unwrap();
-        assert!(health.judge(&losses(f64::NAN)).unwrap_err().contains("loss became NaN"));
+        health.judge(&losses(1.0), true).unwrap();
+        assert!(health.judge(&losses(f64::NAN), true).unwrap_err().contains("loss became NaN"));
         let norm = Losses(vec![("loss", 1.0), ("grad_norm", f64::INFINITY)]);
-        assert!(health.judge(&norm).unwrap_err().contains("grad_norm became inf"));
+        assert!(health.judge(&norm, false).unwrap_err().contains("grad_norm became inf"));
     }
 
     #[test]
     fn one_outlier_is_forgiven_and_a_plateau_of_them_is_not() {
         let mut health = Health::default();
         for i in 0..100 {
-            health.judge(&losses(1.0 + 0.5 * f64::from(i % 3))).unwrap();
+            health.judge(&losses(1.0 + 0.5 * f64::from(i % 3)), true).unwrap();
         }
-        health.judge(&losses(1e6)).unwrap();
-        health.judge(&losses(1.0)).unwrap();
+        health.judge(&losses(1e6), true).unwrap();
+        health.judge(&losses(1.0), true).unwrap();
         for _ in 0..4 {
-            health.judge(&losses(100.0)).unwrap();
+            health.judge(&losses(100.0), true).unwrap();
         }
-        assert!(health.judge(&losses(100.0)).unwrap_err().contains("rose from about 1"));
+        assert!(health.judge(&losses(100.0), true).unwrap_err().contains("rose from about 1"));
+    }
+
+    #[test]
+    fn losses_of_a_game_may_rise() {
+        let mut health = Health::default();
+        (0..60).for_each(|_| health.judge(&losses(1.0), false).unwrap());
+        (0..60).for_each(|_| health.judge(&losses(1e6), false).unwrap());
+        assert!(health.judge(&losses(f64::NAN), false).is_err());
     }
 
     #[test]
     fn the_wild_first_steps_are_not_judged() {
         let mut health = Health::default();
         for i in 0..40 {
-            health.judge(&losses(f64::from(1 << (i % 10)))).unwrap();
+            health.judge(&losses(f64::from(1 << (i % 10))), true).unwrap();
         }
     }
 }

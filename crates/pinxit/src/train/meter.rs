@@ -40,11 +40,13 @@ struct Line {
     images: usize,
     steps: u32,
     sums: BTreeMap<&'static str, f64>,
+    /// Measures that are not of each step.
+    notes: BTreeMap<String, f64>,
 }
 
 impl Line {
     fn new() -> Self {
-        Self { begin: Instant::now(), images: 0, steps: 0, sums: BTreeMap::new() }
+        Self { begin: Instant::now(), images: 0, steps: 0, sums: BTreeMap::new(), notes: BTreeMap::new() }
     }
 }
 
@@ -61,6 +63,11 @@ impl Meter {
         for (name, value) in &losses.0 {
             *self.line.sums.entry(name).or_default() += value;
         }
+    }
+
+    /// Puts measures into the coming line as they are.
+    pub(super) fn note(&mut self, values: BTreeMap<String, f64>) {
+        self.line.notes.extend(values);
     }
 
     pub(super) fn report<'l>(&self, step: u32, steps: u32, losses: &'l Losses) -> StepReport<'l> {
@@ -90,7 +97,7 @@ impl Meter {
             seconds: self.seconds(),
             images_per_second: line.images as f64 / line.begin.elapsed().as_secs_f64().max(1e-9),
             rate,
-            values: values.collect(),
+            values: values.chain(line.notes).collect(),
         }
     }
 }

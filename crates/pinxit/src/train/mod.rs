@@ -5,8 +5,10 @@
 //! on the CPU. What a learner can't know lives here: the learning rate over time, checkpoints,
 //! sample sheets, records, and the rescue of a run whose loss broke.
 
+mod alarms;
 mod health;
 mod meter;
+mod observer;
 mod preflight;
 mod schedule;
 mod speed;
@@ -29,6 +31,7 @@ use crate::watch::Watch;
 use health::Health;
 use meter::Meter;
 pub use meter::StepReport;
+use observer::Observer;
 pub use preflight::Preflight;
 use preflight::Prepared;
 pub use speed::{Painting, Speed, speed};
@@ -104,6 +107,8 @@ struct Session<'a> {
     prepared: Prepared,
     learner: Box<dyn Learner>,
     health: Health,
+    /// Looks at the samples of a learner that asks for it.
+    observer: Option<Observer>,
     /// What rescues took off the learning rate.
     backoff: f64,
     rescues: u32,
@@ -126,6 +131,10 @@ impl<'a> Session<'a> {
         let meter = Meter::new(0.0);
         let health = Health::default();
         let (backoff, rescues, step, tensorboard) = (1.0, 0, 0, None);
+        let observer = match learner.watched() && prepared.recipe.train.look_every.is_some() {
+            true => Some(Observer::new(prepared.loader.dataset(), &*prepared.held_out)?),
+            false => None,
+        };
         let mut session = Self {
             run,
             device,
@@ -133,6 +142,7 @@ impl<'a> Session<'a> {
             prepared,
             learner,
             health,
+            observer,
             backoff,
             rescues,
             step,
@@ -193,14 +203,19 @@ impl<'a> Session<'a> {
         };
         let (log_every, sample_every, checkpoint_every) =
             (train.log_every, train.sample_every, train.checkpoint_every);
+        let look_every = train.look_every;
         let batch = self.prepared.loader.batch(self.step);
         let losses = self.learner.step(&batch, &step)?;
-        if let Err(why) = self.health.judge(&losses) {
+        if let Err(why) = self.health.judge(&losses, self.learner.descends()) {
             return self.rescue(&why);
         }
         self.step += 1;
         self.meter.add(&losses, batch.len());
         self.watch.step(&self.meter.report(self.step, self.steps(), &losses));
+        self.health.alarms.hear(&losses);
+        if look_every.is_some_and(|every| self.step.is_multiple_of(every)) {
+            self.look()?;
+        }
         if self.is_due(Some(log_every)) {
             let record = Record::Measures(self.meter.measures(self.step, step.rate));
             self.run.record(&record)?;
@@ -254,6 +269,19 @@ impl<'a> Session<'a> {
             self.step
         );
         self.tell("rollback", message)
+    }
+
+    /// Looks at samples beside real pictures and tells of what has gone wrong.
+    fn look(&mut self) -> Result<()> {
+        let Some(observer) = &self.observer else { return Ok(()) };
+        let options = &self.prepared.recipe.sample;
+        let Some(look) = observer.look(self.learner.model(), options)? else { return Ok(()) };
+        self.meter.note(look.values());
+        let done = f64::from(self.step) / f64::from(self.steps().max(1));
+        for message in self.health.alarms.look(&look, done) {
+            self.tell("alarm", message)?;
+        }
+        Ok(())
     }
 
     fn tell(&mut self, event: &str, message: String) -> Result<()> {

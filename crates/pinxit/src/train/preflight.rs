@@ -20,6 +20,9 @@ const DEFAULT_MINUTES: f64 = 20.0;
 const RESERVE: f64 = 0.15;
 /// Seconds that measuring the speed may take.
 const PROBE_SECONDS: f64 = 3.0;
+/// Looks at the samples of a run that is watched, at most, and the fewest steps between two.
+const LOOKS: u32 = 40;
+const FEWEST_STEPS_BETWEEN_LOOKS: u32 = 100;
 /// Runs of so few steps are not worth measuring.
 const SHORT: u32 = 20;
 /// Multiply-adds a second and core that a batch is sized by. Only the order of magnitude matters.
@@ -56,6 +59,8 @@ pub(super) struct Prepared {
     pub family: &'static Family,
     pub facts: DataFacts,
     pub loader: Loader,
+    /// Pictures that training never sees.
+    pub held_out: Arc<dyn Dataset>,
     /// Identifies the training pictures and their labels.
     pub fingerprint: String,
     pub preflight: Preflight,
@@ -104,6 +109,7 @@ pub(super) fn prepare(
         .get_or_insert_with(|| choose_batch(&cost, &facts, &machine).max(recipe.train.accumulate));
     let memory = estimate_memory(&cost, batch.div_ceil(recipe.train.accumulate));
     refuse_beyond(&machine, memory)?;
+    let held_out: Arc<dyn Dataset> = Arc::new(split::view(all.clone(), Split::Heldout, recipe.data.holdout)?);
     let loader = Loader::new(train, &recipe.data, batch, recipe.train.seed, device)?;
 
     let mut prepared = Prepared {
@@ -123,6 +129,7 @@ pub(super) fn prepare(
         family,
         facts,
         loader,
+        held_out,
         fingerprint,
     };
     if measure {
@@ -159,6 +166,7 @@ fn check(recipe: &Recipe) -> Result<()> {
         _ if train.log_every == 0 || train.sample_every == Some(0) || train.checkpoint_every == Some(0) => {
             refuse("log_every, train.sample_every and train.checkpoint_every", "must be at least 1")
         }
+        _ if train.look_every == Some(0) => refuse("look_every", "must be at least 1"),
         _ => Ok(()),
     }
 }
@@ -230,6 +238,8 @@ fn settle_steps(recipe: &mut Recipe, seconds_per_step: Option<f64>) {
     });
     train.sample_every.get_or_insert(steps.div_ceil(10));
     train.checkpoint_every.get_or_insert(steps.div_ceil(20));
+    let look_every = steps.div_ceil(LOOKS).max(FEWEST_STEPS_BETWEEN_LOOKS);
+    train.look_every.get_or_insert(look_every.next_multiple_of(train.log_every));
 }
 
 /// A number for the training pictures and their labels in their order: a run goes on only with

@@ -7,7 +7,9 @@ use burn::tensor::{Device, Tensor};
 use pinxit::checkpoint::Snapshot;
 use pinxit::data;
 use pinxit::families::{FAMILIES, Family};
+use pinxit::latent::Walk;
 use pinxit::metrics::likelihood::bits_per_dim;
+use pinxit::model::Request;
 use pinxit::recipe::Recipe;
 use pinxit::run::{Record, Run};
 use pinxit::sample::{SampleOptions, SamplePlan, Trained};
@@ -29,6 +31,7 @@ fn recipe(family: &Family) -> Recipe {
         ("sample", family.sample_knobs, "steps", "3"),
         ("model", family.model_knobs, "dropout", "0.1"),
         ("model", family.model_knobs, "width", "16"),
+        ("model", family.model_knobs, "d_steps", "2"),
     ] {
         if knobs.iter().any(|knob| knob.name == key) {
             recipe.set(&format!("{table}.{key}"), value).unwrap();
@@ -86,7 +89,8 @@ fn a_run_leaves_everything_that_a_later_command_needs() {
         assert_eq!(resolved.data.size, Some([8, 8]));
         let trained = Trained::open(&run, None, &Device::flex()).unwrap();
         assert_eq!(trained.step, STEPS);
-        assert_eq!(trained.model.classes().len(), trained.facts.classes.len());
+        // A model knows all the classes of its pictures, or none.
+        assert!([&[], &trained.facts.classes[..]].contains(&trained.model.classes()));
         assert_eq!(trained.model.shape(), trained.facts.shape);
         assert_eq!(trained.recipe, resolved);
     });
@@ -134,7 +138,7 @@ fn a_picture_depends_on_its_seed_and_not_on_company_or_threads() {
         if trained.generator().is_err() {
             return;
         }
-        let class = trained.facts.classes.first().cloned();
+        let class = trained.model.classes().first().cloned();
         let paint = |seed, count, threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let options = SampleOptions { count, seed, class: class.clone(), ..SampleOptions::default() };
@@ -148,6 +152,55 @@ fn a_picture_depends_on_its_seed_and_not_on_company_or_threads() {
         assert!(company == paint(0, 64, 1), "{}: on one thread", family.name);
         assert_ne!(company[..area], company[area..2 * area], "{}: seeds differ", family.name);
         assert!(company.iter().all(|value| value.is_finite()));
+    });
+}
+
+#[test]
+fn a_latent_space_holds_the_pictures_of_the_seeds_and_the_way_between_them() {
+    each_family(|family, folder| {
+        let run = train_to_the_end(&folder.join("run"), &recipe(family));
+        let trained = Trained::open(&run, None, &Device::flex()).unwrap();
+        let class = trained.model.classes().first().cloned();
+        let paint = |count, seed, walk| {
+            let options =
+                SampleOptions { count, seed, class: class.clone(), walk, ..SampleOptions::default() };
+            SamplePlan::new(&trained, &options)
+                .map(|plan| values(plan.paint_all(&trained, &mut Unwatched).unwrap()))
+        };
+        let walk = paint(3, 0, Some(Walk::Interpolate(vec![4, 9, 5])));
+        let Some(latent) = trained.model.latent() else {
+            assert!(walk.unwrap_err().to_string().contains(family.name));
+            return;
+        };
+        let (walk, area) = (walk.unwrap(), trained.facts.shape.len());
+        assert_eq!(walk.len(), 6 * area);
+        let picture = |seed| paint(1, seed, None).unwrap();
+        for (place, seed) in [(0, 4), (2, 9), (3, 9), (5, 5)] {
+            let found = &walk[place * area..(place + 1) * area];
+            let furthest = found.iter().zip(picture(seed)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(furthest < 1e-4, "{}: the walk passes by seed {seed}: {furthest}", family.name);
+        }
+        let width = latent.points(&[0]).dims()[1];
+        let still = paint(1, 7, Some(Walk::Along(vec![0.0; width]))).unwrap();
+        assert!(still.chunks(area).all(|moved| moved == picture(7)), "{}", family.name);
+    });
+}
+
+#[test]
+fn every_class_is_shown_of_each_seed() {
+    each_family(|family, folder| {
+        let run = train_to_the_end(&folder.join("run"), &recipe(family));
+        let trained = Trained::open(&run, None, &Device::flex()).unwrap();
+        let options = SampleOptions { count: 2, walk: Some(Walk::VaryClass), ..SampleOptions::default() };
+        let plan = SamplePlan::new(&trained, &options);
+        let classes = trained.model.classes().len();
+        if classes == 0 {
+            assert!(plan.unwrap_err().to_string().contains("--vary-class"));
+            return;
+        }
+        let Request { seeds, classes: shown, .. } = plan.unwrap().request;
+        assert_eq!(shown, (0..classes as u32).collect::<Vec<_>>().repeat(2));
+        assert_eq!(seeds, [vec![0; classes], vec![1; classes]].concat());
     });
 }
 

@@ -1,12 +1,15 @@
 //! The integration tests, in one binary because linking Burn is slow.
 #![allow(clippy::panic, clippy::unwrap_used)]
 
+mod adversarial;
 mod builtin;
 mod contract;
 mod convergence;
 mod data;
 mod demo;
 mod diffusion;
+mod gan_figures;
+mod gans;
 mod golden;
 mod layers;
 mod norms;

@@ -34,6 +34,7 @@ fn settings(golden: &Golden) -> (Adam, Vec<f64>, f64) {
         beta2: number(&settings["betas"][1]),
         eps: number(&settings["eps"]),
         weight_decay: number(&settings["weight_decay"]),
+        bias_correction: true,
     };
     let lrs = settings["lrs"].as_array().unwrap().iter().map(number).collect();
     (Adam::new(config), lrs, number(&settings["clip"]))

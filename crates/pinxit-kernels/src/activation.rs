@@ -106,6 +106,17 @@ impl Activation {
         }
     }
 
+    /// The derivative where the function is `y`, of a kind that is [`told_by_value`](Self::told_by_value).
+    #[inline(always)]
+    fn derivative_by_value(self, y: f32) -> f32 {
+        match self {
+            Self::Tanh => 1.0 - y * y,
+            Self::Sigmoid => y * (1.0 - y),
+            // The value of a rectifier has the sign of what it is the value of.
+            rectifier => rectifier.derivative(y),
+        }
+    }
+
     /// The same as a composition of Burn's operations.
     pub(crate) fn composite<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
         match self {
@@ -213,13 +224,9 @@ vectorised! {
 
     /// `dz = dy activation'(z)` from `y = activation(z)`, for a kind that is [`Activation::told_by_value`].
     fn derivatives_by_value(activation: Activation, y: &[f32], dy: &[f32], dz: &mut [f32]) {
-        let all = dz.iter_mut().zip(y).zip(dy);
-        match activation {
-            Activation::Tanh => all.for_each(|((dz, y), dy)| *dz = dy * (1.0 - y * y)),
-            Activation::Sigmoid => all.for_each(|((dz, y), dy)| *dz = dy * (y * (1.0 - y))),
-            // The value of a rectifier has the sign of what it is the value of.
-            rectifier => all.for_each(|((dz, &y), dy)| *dz = dy * rectifier.derivative(y)),
-        }
+        for_kind!(activation => for ((dz, &y), &dy) in dz.iter_mut().zip(y).zip(dy) {
+            *dz = dy * activation.derivative_by_value(y);
+        });
     }
 
     fn derivatives(activation: Activation, x: &[f32], dy: &[f32], dx: &mut [f32]) {

@@ -12,7 +12,7 @@ use super::Family;
 use crate::data::DataFacts;
 use crate::error::Result;
 use crate::knobs::{self, Knob};
-use crate::likelihood::autoregressive::gated::{by_colour, relu};
+use crate::likelihood::autoregressive::gated::{by_colour, rectified, relu};
 use crate::likelihood::autoregressive::knobs::{AutoregressiveKnobs, AutoregressiveSampleKnobs};
 use crate::likelihood::autoregressive::setup::{self, Kind, NetworkConfig};
 use crate::likelihood::autoregressive::{Autoregressive, Place, Start, Walk};
@@ -176,7 +176,7 @@ impl Autoregressive for PixelRnn {
             conv_in_right: self.conv_in_right.as_ref().map(MaskedConv2d::taps),
             class: self.class_embedding.as_ref().map(|embedding| embedding.forward(&start.classes)),
             layers: self.layers.iter().map(layer).collect(),
-            out: self.out.iter().map(MaskedConv2d::taps).collect(),
+            out: rectified(&self.out),
             colours: self.colours,
             place: Place::first(start.width),
             width: start.width,
@@ -225,9 +225,7 @@ impl Walk for PixelRnnWalk {
         for (lstm, up) in &mut self.layers {
             x = x.clone() + up.of(lstm.step(at, x));
         }
-        for conv in &self.out {
-            x = conv.of(relu(x));
-        }
+        x = self.out.iter().fold(relu(x), |x, conv| conv.of(x));
         by_colour(x, self.colours)
     }
 

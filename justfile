@@ -31,4 +31,4 @@ bench:
 # Write the golden files again (VENV: a Python environment outside the repository)
 oracle VENV:
     {{VENV}}/bin/pip install -r oracle/requirements.txt
-    for script in unet adam schedules samplers vlb resize pictures event_file knn; do {{VENV}}/bin/python oracle/$script.py; done
+    for script in unet adam schedules samplers vlb resize pictures event_file metrics pairs knn; do {{VENV}}/bin/python oracle/$script.py; done

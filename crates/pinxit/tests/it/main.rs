@@ -9,6 +9,7 @@ mod demo;
 mod diffusion;
 mod golden;
 mod layers;
+mod metrics;
 mod optim;
 mod recipes;
 mod samplers;

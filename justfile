@@ -28,7 +28,11 @@ slow:
 bench:
     cargo bench -p pinxit-kernels
 
+# Speed of training steps and operations beside PyTorch (VENV: a Python environment with it, outside the repository)
+bench-torch VENV *PARTS:
+    {{VENV}}/bin/python benches/bench_torch.py {{VENV}} {{PARTS}}
+
 # Write the golden files again (VENV: a Python environment outside the repository)
 oracle VENV:
     {{VENV}}/bin/pip install -r oracle/requirements.txt
-    for script in unet adam schedules samplers vlb resize pictures event_file metrics pairs knn; do {{VENV}}/bin/python oracle/$script.py; done
+    for script in unet layers adam schedules samplers vlb resize pictures event_file metrics pairs inception torch_file knn; do {{VENV}}/bin/python oracle/$script.py; done

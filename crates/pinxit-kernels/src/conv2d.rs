@@ -1,17 +1,17 @@
 //! Two-dimensional convolution as a matrix product over gathered patches.
 //!
-//! The pixel (y, x) of the output sees the input pixels (s y + i - p, s x + j - p) for the taps (i, j) of the
-//! kernel, with the stride s and the padding p. With the input padded once, the place of a patch's pixel is a
-//! sum of two offsets, one of the output pixel and one of the tap ([`Geometry::pixels`], [`Geometry::taps`]),
-//! which is the form that [`crate::gemm`] multiplies directly.
+//! [`forward`], [`backward_x`] and [`backward_weight`] over a [`Geometry`] are the one entry of every
+//! convolution: a masked one has a geometry with fewer taps, a transposed one exchanges the first two.
 
 use crate::gemm::{Operand, Target, gemm, multiples};
+use crate::geometry::{Geometry, grid};
 use crate::glue::{self, Array, Operation};
-use crate::{reduce, threads};
-use burn::tensor::Tensor;
+use crate::{reduce, threads, winograd};
 use burn::tensor::module::conv2d as burn_conv2d;
 use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Tensor, TensorData};
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// Convolution of images with a kernel, as PyTorch's `conv2d` (no dilation, one group).
 ///
@@ -28,14 +28,59 @@ pub fn conv2d(
     stride: usize,
     padding: usize,
 ) -> Tensor<4> {
-    if let Some(bias) = &bias {
-        assert_eq!(bias.dims(), [weight.dims()[0]], "conv2d: bias");
-    }
-    if !(glue::supported(&x) && glue::supported(&weight) && bias.as_ref().is_none_or(glue::supported)) {
+    check_bias(&weight, bias.as_ref());
+    if !supported(&x, &weight, bias.as_ref()) {
         let options = ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1);
         return burn_conv2d(x, weight, bias, options);
     }
-    let op = Conv2d { stride, padding };
+    apply(Conv2d { stride, padding, alive: None }, x, weight, bias)
+}
+
+/// [`conv2d`] of stride 1 with a kernel of which some taps are zero in every filter, which are skipped: the
+/// causal convolution of van den Oord et al. 2016, "Pixel Recurrent Neural Networks", arXiv:1601.06759,
+/// section 3.4.
+///
+/// `alive` says of each tap, row by row, whether it is there. What `weight` holds at the others does not
+/// matter, and its gradient there is 0.
+///
+/// # Panics
+/// As [`conv2d`], and if `alive` does not have `K_h K_w` elements.
+pub fn masked_conv2d(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    alive: &[bool],
+    padding: usize,
+) -> Tensor<4> {
+    check_bias(&weight, bias.as_ref());
+    let [_, _, kh, kw] = weight.dims();
+    assert_eq!(alive.len(), kh * kw, "masked_conv2d: a mask for a kernel of {kh}x{kw}");
+    if supported(&x, &weight, bias.as_ref()) {
+        return apply(Conv2d { stride: 1, padding, alive: Some(alive.into()) }, x, weight, bias);
+    }
+    let mask: Vec<f32> = alive.iter().map(|&alive| f32::from(u8::from(alive))).collect();
+    let mask = Tensor::from_data(TensorData::new(mask, [1, 1, kh, kw]), &weight.device());
+    burn_conv2d(x, weight * mask, bias, ConvOptions::new([1; 2], [padding; 2], [1; 2], 1))
+}
+
+fn check_bias(weight: &Tensor<4>, bias: Option<&Tensor<1>>) {
+    if let Some(bias) = bias {
+        assert_eq!(bias.dims(), [weight.dims()[0]], "conv2d: bias");
+    }
+}
+
+/// Whether the kernels handle these tensors.
+pub(crate) fn supported<const D: usize>(x: &Tensor<D>, weight: &Tensor<D>, bias: Option<&Tensor<1>>) -> bool {
+    glue::supported(x) && glue::supported(weight) && bias.is_none_or(glue::supported)
+}
+
+/// `op(x, weight, bias)` or `op(x, weight)`.
+pub(crate) fn apply<const D: usize>(
+    op: impl Operation,
+    x: Tensor<D>,
+    weight: Tensor<D>,
+    bias: Option<Tensor<1>>,
+) -> Tensor<D> {
     match bias {
         Some(bias) => glue::apply3(op, x, weight, bias),
         None => glue::apply2(op, x, weight),
@@ -46,11 +91,13 @@ pub fn conv2d(
 struct Conv2d {
     stride: usize,
     padding: usize,
+    alive: Option<Arc<[bool]>>,
 }
 
 impl Conv2d {
-    fn geometry(&self, x: &Array, weight: &Array) -> Geometry {
-        Geometry::new(x.dims(), weight.dims(), self.stride, self.padding)
+    fn geometry(&self, x: &Array, weight: &Array) -> Geometry<'_> {
+        let geometry = Geometry::new(x.dims(), weight.dims(), self.stride, self.padding);
+        self.alive.as_ref().map_or(geometry, |alive| geometry.masked(alive))
     }
 }
 
@@ -65,91 +112,15 @@ impl Operation for Conv2d {
     fn backward(&self, inputs: &[Array], grad: &Array, wanted: &[bool]) -> Vec<Option<Array>> {
         let (x, weight) = (&inputs[0], &inputs[1]);
         let geometry = self.geometry(x, weight);
-        let dx = || Array::new(backward_x(&geometry, weight.data(), grad.data()), x.dims::<4>());
+        let dx = || Array::new(backward_x(&geometry, weight.data(), grad.data(), None), x.dims::<4>());
         let dw = || Array::new(backward_weight(&geometry, x.data(), grad.data()), weight.dims::<4>());
-        let db = || Array::new(backward_bias(&geometry, grad.data()), [geometry.out_channels]);
+        let db = || Array::new(backward_bias(grad), [geometry.out_channels]);
         let mut grads = vec![wanted[0].then(dx), wanted[1].then(dw)];
         if let Some(&wanted) = wanted.get(2) {
             grads.push(wanted.then(db));
         }
         grads
     }
-}
-
-/// Sizes of a convolution.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Geometry {
-    images: usize,
-    in_channels: usize,
-    out_channels: usize,
-    input: [usize; 2],
-    kernel: [usize; 2],
-    output: [usize; 2],
-    stride: usize,
-    padding: usize,
-}
-
-impl Geometry {
-    pub(crate) fn new(x: [usize; 4], weight: [usize; 4], stride: usize, padding: usize) -> Self {
-        let ([images, in_channels, h, w], [out_channels, channels, kh, kw]) = (x, weight);
-        assert_eq!(in_channels, channels, "conv2d: input {x:?} and weight {weight:?} differ in channels");
-        assert!(stride > 0, "conv2d: the stride is 0");
-        let fits = kh <= h + 2 * padding && kw <= w + 2 * padding && kh * kw > 0;
-        assert!(fits, "conv2d: kernel {weight:?} does not fit into {x:?} padded by {padding}");
-        let output = [(h + 2 * padding - kh) / stride + 1, (w + 2 * padding - kw) / stride + 1];
-        Self { images, in_channels, out_channels, input: [h, w], kernel: [kh, kw], output, stride, padding }
-    }
-
-    fn output_dims(&self) -> [usize; 4] {
-        [self.images, self.out_channels, self.output[0], self.output[1]]
-    }
-
-    fn padded(&self) -> [usize; 2] {
-        self.input.map(|size| size + 2 * self.padding)
-    }
-
-    fn output_area(&self) -> usize {
-        self.output[0] * self.output[1]
-    }
-
-    fn input_area(&self) -> usize {
-        self.input[0] * self.input[1]
-    }
-
-    /// Numbers of one patch: `C_in K_h K_w`.
-    fn patch(&self) -> usize {
-        self.in_channels * self.kernel[0] * self.kernel[1]
-    }
-
-    /// Place of each tap (c, i, j) in the padded input, relative to its patch.
-    fn taps(&self) -> Vec<usize> {
-        let [h, w] = self.padded();
-        grid([self.in_channels, self.kernel[0], self.kernel[1]], [h * w, w, 1])
-    }
-
-    /// Place of the patch of each output pixel (b, y, x) in the padded input.
-    fn pixels(&self) -> Vec<usize> {
-        let [h, w] = self.padded();
-        let steps = [self.in_channels * h * w, self.stride * w, self.stride];
-        grid([self.images, self.output[0], self.output[1]], steps)
-    }
-
-    /// Place of each output pixel (b, y, x) of channel 0 in the output.
-    fn output_pixels(&self) -> Vec<usize> {
-        grid([self.images, 1, self.output_area()], [self.out_channels * self.output_area(), 0, 1])
-    }
-}
-
-/// Offsets of the points of a grid in row-major order.
-fn grid(sizes: [usize; 3], steps: [usize; 3]) -> Vec<usize> {
-    let mut offsets = Vec::with_capacity(sizes.iter().product());
-    for a in 0..sizes[0] {
-        for b in 0..sizes[1] {
-            let start = a * steps[0] + b * steps[1];
-            offsets.extend((0..sizes[2]).map(|c| start + c * steps[2]));
-        }
-    }
-    offsets
 }
 
 /// The planes of `x`, `from` in size, set into planes of zeros of the size `to` at (`top`, `top`).
@@ -172,21 +143,23 @@ fn pad_input<'a>(g: &Geometry, x: &'a [f32]) -> Cow<'a, [f32]> {
     pad(x, g.input, g.padded(), [g.padding; 2])
 }
 
+/// Sets the planes of images to the bias of their channel.
+fn fill_planes(y: &mut [f32], area: usize, bias: Option<&[f32]>) {
+    let len = y.len();
+    if let Some(bias) = bias {
+        threads::for_each_block([y], [area], len, |plane, [y]| y.fill(bias[plane % bias.len()]));
+    }
+}
+
 /// `y[b, o, .] = sum over (c, i, j) of weight[o, c, i, j] x[b, c, .] + bias[o]`.
 pub(crate) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
-    let mut y = vec![0.0; g.output_dims().iter().product()];
-    if let Some(bias) = bias {
-        threads::for_each_block(
-            [&mut y],
-            [g.output_area()],
-            g.images * g.out_channels * g.output_area(),
-            |plane, [y]| {
-                y.fill(bias[plane % g.out_channels]);
-            },
-        );
+    if let Some(y) = winograd::forward(g, x, weight, bias) {
+        return y;
     }
+    let mut y = vec![0.0; g.output_dims().iter().product()];
+    fill_planes(&mut y, g.output_area(), bias);
     let x = pad_input(g, x);
-    let (channels, within) = (multiples(g.out_channels, g.patch()), multiples(g.patch(), 1));
+    let (channels, within) = (multiples(g.out_channels, g.filter()), g.weights());
     let (pixels, taps) = (g.pixels(), g.taps());
     let (rows, cols) = (multiples(g.out_channels, g.output_area()), g.output_pixels());
     let a = Operand::new(weight, &channels, &within);
@@ -198,38 +171,51 @@ pub(crate) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f3
 
 /// `dw[o, c, i, j] = sum over (b, y, x) of dy[b, o, y, x] x[b, c, ...]`, image after image.
 pub(crate) fn backward_weight(g: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
+    if let Some(dw) = winograd::backward_weight(g, x, dy) {
+        return dw;
+    }
     let x = pad_input(g, x);
     let (taps, pixels) = (g.taps(), g.pixels());
     let (channels, output_pixels) = (multiples(g.out_channels, g.output_area()), g.output_pixels());
-    let (rows, cols) = (multiples(g.patch(), g.out_channels), multiples(g.out_channels, 1));
+    let (rows, cols) = (multiples(taps.len(), g.out_channels), multiples(g.out_channels, 1));
     let a = Operand::new(&x, &taps, &pixels);
     let b = Operand::new(dy, &channels, &output_pixels);
     // Summed with the output channels side by side, transposed once.
-    let mut sums = vec![0.0; g.out_channels * g.patch()];
+    let mut sums = vec![0.0; g.out_channels * taps.len()];
     // SAFETY: the target is a row-major matrix.
     unsafe { gemm(a, b, Target { rows: &rows, cols: &cols }, &mut sums) };
-    let mut dw = Vec::with_capacity(sums.len());
-    (0..g.out_channels).for_each(|o| dw.extend(sums.iter().skip(o).step_by(g.out_channels)));
+    let mut dw = vec![0.0; g.out_channels * g.filter()];
+    let weights = g.weights();
+    for (o, dw) in dw.chunks_exact_mut(g.filter().max(1)).enumerate() {
+        for (&at, sums) in weights.iter().zip(sums.chunks_exact(g.out_channels)) {
+            dw[at] = sums[o];
+        }
+    }
     dw
 }
 
-/// `db[o] = sum over (b, y, x) of dy[b, o, y, x]`.
-pub(crate) fn backward_bias(g: &Geometry, dy: &[f32]) -> Vec<f32> {
-    let area = g.output_area();
-    let mut sums = vec![0.0; g.images * g.out_channels];
-    threads::for_each_block([&mut sums], [1], dy.len(), |plane, [sum]| {
-        sum[0] = reduce::sum(&dy[plane * area..][..area]) as f32;
+/// `db[c] = sum over (b, y, x) of dy[b, c, y, x]`.
+pub(crate) fn backward_bias(dy: &Array) -> Vec<f32> {
+    let [images, channels, h, w] = dy.dims();
+    let mut sums = vec![0.0; images * channels];
+    threads::for_each_block([&mut sums], [1], dy.data().len(), |plane, [sum]| {
+        sum[0] = reduce::sum(&dy.data()[plane * h * w..][..h * w]) as f32;
     });
-    reduce::sum_rows(&sums, g.out_channels)
+    reduce::sum_rows(&sums, channels)
 }
 
 /// `dx`, one phase at a time.
 ///
 /// Input pixels whose padded place is r modulo the stride see only the taps r, r + s, r + 2s, ..., so each of
 /// the s x s phases of `dx` is a convolution of `dy` with stride 1 by those taps reversed. With s = 1 this is
-/// the convolution with the flipped kernel.
-pub(crate) fn backward_x(g: &Geometry, weight: &[f32], dy: &[f32]) -> Vec<f32> {
+/// the convolution with the flipped kernel. `bias` is one of the input channels, which a transposed
+/// convolution adds.
+pub(crate) fn backward_x(g: &Geometry, weight: &[f32], dy: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+    if let Some(dx) = winograd::backward_x(g, weight, dy, bias) {
+        return dx;
+    }
     let mut dx = vec![0.0; g.images * g.in_channels * g.input_area()];
+    fill_planes(&mut dx, g.input_area(), bias);
     let reach = g.kernel.map(|size| size.div_ceil(g.stride) - 1);
     let last = g.input.map(|size| (size - 1 + g.padding) / g.stride);
     let size: [usize; 2] = std::array::from_fn(|d| reach[d] + g.output[d].max(last[d] + 1));
@@ -256,18 +242,16 @@ fn backward_x_phase(
     let end: [usize; 2] =
         std::array::from_fn(|d| (g.input[d] + g.padding).saturating_sub(phase[d]).div_ceil(s));
     let count: [usize; 2] = std::array::from_fn(|d| end[d].saturating_sub(first[d]));
-    let taps: [usize; 2] = std::array::from_fn(|d| g.kernel[d].saturating_sub(phase[d]).div_ceil(s));
-    if count.contains(&0) || taps.contains(&0) {
+    let taps = g.phase_taps(phase);
+    if count.contains(&0) || taps.is_empty() {
         return;
     }
     let ([kh, kw], [h, w]) = (g.kernel, size);
     let (mut in_weight, mut in_dy) = (Vec::new(), Vec::new());
     for o in 0..g.out_channels {
-        for i in 0..taps[0] {
-            for j in 0..taps[1] {
-                in_weight.push((o * g.in_channels * kh + phase[0] + i * s) * kw + phase[1] + j * s);
-                in_dy.push((o * h + reach[0] - i) * w + reach[1] - j);
-            }
+        for [i, j] in &taps {
+            in_weight.push((o * g.in_channels * kh + i) * kw + j);
+            in_dy.push((o * h + reach[0] - i / s) * w + reach[1] - j / s);
         }
     }
     let offset = |steps: [usize; 2], start: usize, image: usize| {
@@ -286,56 +270,10 @@ fn backward_x_phase(
     unsafe { gemm(a, b, Target { rows: &rows, cols: &cols }, dx) };
 }
 
-/// The plain twin: the definition, summed in f64, forward and backward at once.
-#[cfg(test)]
-mod twin {
-    use super::Geometry;
-
-    /// Calls `f(index of y, of x, of weight)` for each product in the definition.
-    fn products(g: &Geometry, mut f: impl FnMut(usize, usize, usize)) {
-        let ([h, w], [kh, kw], [oh, ow]) = (g.input, g.kernel, g.output);
-        for b in 0..g.images {
-            for (o, c) in (0..g.out_channels).flat_map(|o| (0..g.in_channels).map(move |c| (o, c))) {
-                for (y, x) in (0..oh).flat_map(|y| (0..ow).map(move |x| (y, x))) {
-                    for (i, j) in (0..kh).flat_map(|i| (0..kw).map(move |j| (i, j))) {
-                        let (v, u) = (y * g.stride + i, x * g.stride + j);
-                        let inside = |at: usize, size: usize| at >= g.padding && at - g.padding < size;
-                        if inside(v, h) && inside(u, w) {
-                            f(
-                                ((b * g.out_channels + o) * oh + y) * ow + x,
-                                ((b * g.in_channels + c) * h + v - g.padding) * w + u - g.padding,
-                                ((o * g.in_channels + c) * kh + i) * kw + j,
-                            );
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    pub(super) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f64> {
-        let area = g.output_area();
-        let count = g.images * g.out_channels * area;
-        let mut out: Vec<f64> = (0..count).map(|i| f64::from(bias[i / area % g.out_channels])).collect();
-        products(g, |y, v, w| out[y] += f64::from(x[v]) * f64::from(weight[w]));
-        out
-    }
-
-    pub(super) fn backward(g: &Geometry, x: &[f32], weight: &[f32], dy: &[f32]) -> [Vec<f64>; 3] {
-        let mut grads = [vec![0.0; x.len()], vec![0.0; weight.len()], vec![0.0; g.out_channels]];
-        products(g, |y, v, w| {
-            grads[0][v] += f64::from(dy[y]) * f64::from(weight[w]);
-            grads[1][w] += f64::from(dy[y]) * f64::from(x[v]);
-        });
-        let area = g.output_area();
-        dy.iter().enumerate().for_each(|(i, &dy)| grads[2][i / area % g.out_channels] += f64::from(dy));
-        grads
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::geometry::twin;
     use crate::testing::{assert_close, numbers};
 
     /// Input [B, C, H, W], weight [O, C, K_h, K_w], stride, padding.
@@ -356,20 +294,33 @@ mod tests {
     #[test]
     fn equals_the_definition_forward_and_backward() {
         for (x_dims, w_dims, stride, padding) in CASES {
-            let g = Geometry::new(x_dims, w_dims, stride, padding);
-            let x = numbers(x_dims.iter().product(), 1);
-            let weight = numbers(w_dims.iter().product(), 2);
-            let bias = numbers(w_dims[0], 3);
-            let dy = numbers(g.output_dims().iter().product(), 4);
-            assert_close(
-                &forward(&g, &x, &weight, Some(&bias)),
-                &twin::forward(&g, &x, &weight, &bias),
-                1e-5,
-            );
-            let [dx, dw, db] = twin::backward(&g, &x, &weight, &dy);
-            assert_close(&backward_x(&g, &weight, &dy), &dx, 1e-5);
-            assert_close(&backward_weight(&g, &x, &dy), &dw, 1e-5);
-            assert_close(&backward_bias(&g, &dy), &db, 1e-5);
+            check(&Geometry::new(x_dims, w_dims, stride, padding));
         }
+    }
+
+    #[test]
+    fn masked_taps_are_skipped_forward_and_backward() {
+        for (x_dims, w_dims, stride, padding) in CASES {
+            let taps = w_dims[2] * w_dims[3];
+            for alive in [taps / 2, taps / 2 + 1, taps] {
+                let alive: Vec<bool> = (0..taps).map(|tap| tap < alive).collect();
+                check(&Geometry::new(x_dims, w_dims, stride, padding).masked(&alive));
+            }
+        }
+    }
+
+    fn check(g: &Geometry) {
+        let x = numbers(g.images * g.in_channels * g.input_area(), 1);
+        let weight = numbers(g.out_channels * g.filter(), 2);
+        let (bias, in_bias) = (numbers(g.out_channels, 3), numbers(g.in_channels, 5));
+        let dy = numbers(g.output_dims().iter().product(), 4);
+        assert_close(&forward(g, &x, &weight, Some(&bias)), &twin::forward(g, &x, &weight, &bias), 1e-5);
+        let [mut dx, dw, db] = twin::backward(g, &x, &weight, &dy);
+        assert_close(&backward_x(g, &weight, &dy, None), &dx, 1e-5);
+        let channel = |i: usize| i / g.input_area() % g.in_channels;
+        dx.iter_mut().enumerate().for_each(|(i, dx)| *dx += f64::from(in_bias[channel(i)]));
+        assert_close(&backward_x(g, &weight, &dy, Some(&in_bias)), &dx, 1e-5);
+        assert_close(&backward_weight(g, &x, &dy), &dw, 1e-5);
+        assert_close(&backward_bias(&Array::new(dy, g.output_dims())), &db, 1e-5);
     }
 }

@@ -43,7 +43,7 @@ impl Array {
     }
 }
 
-/// An operation with one output and up to three inputs.
+/// An operation with one output and up to four inputs.
 pub(crate) trait Operation: Clone + Debug + Send + Sync + 'static {
     fn forward(&self, inputs: &[Array]) -> Array;
 
@@ -95,6 +95,16 @@ pub(crate) fn apply3<const D: usize, const E: usize, const F: usize, const G: us
     Tensor::from_dispatch(Dispatch::ternary(op, a.into_dispatch(), b.into_dispatch(), c.into_dispatch()))
 }
 
+/// `op(a, b, c, d)`.
+pub(crate) fn apply4<const D: usize, const E: usize, const F: usize, const G: usize, const H: usize>(
+    op: impl Operation,
+    (a, b): (Tensor<D>, Tensor<E>),
+    (c, d): (Tensor<F>, Tensor<G>),
+) -> Tensor<H> {
+    let ([a, b], [c, d]) = ([a.into_dispatch(), b.into_dispatch()], [c.into_dispatch(), d.into_dispatch()]);
+    Tensor::from_dispatch(Dispatch::quaternary(op, a, b, c, d))
+}
+
 /// The extension of Burn's backends: run any [`Operation`].
 #[backend_extension(Flex, Autodiff)]
 trait Apply: Backend {
@@ -105,6 +115,13 @@ trait Apply: Backend {
         a: FloatTensor<Self>,
         b: FloatTensor<Self>,
         c: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+    fn quaternary<O: Operation>(
+        op: O,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        d: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
 }
 
@@ -119,6 +136,16 @@ impl Apply for Flex {
 
     fn ternary<O: Operation>(op: O, a: FlexTensor, b: FlexTensor, c: FlexTensor) -> FlexTensor {
         forward(&op, [a, b, c]).0
+    }
+
+    fn quaternary<O: Operation>(
+        op: O,
+        a: FlexTensor,
+        b: FlexTensor,
+        c: FlexTensor,
+        d: FlexTensor,
+    ) -> FlexTensor {
+        forward(&op, [a, b, c, d]).0
     }
 }
 
@@ -138,6 +165,16 @@ impl<C: CheckpointStrategy> Apply for Autodiff<Flex, C> {
         c: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         tracked::<C, O, 3>(op, [a, b, c])
+    }
+
+    fn quaternary<O: Operation>(
+        op: O,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        d: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        tracked::<C, O, 4>(op, [a, b, c, d])
     }
 }
 

@@ -40,23 +40,54 @@ vectorised! {
 /// Sum of a term over the elements of `M` slices of one length.
 #[inline(always)]
 pub(crate) fn fold<const M: usize>(slices: [&[f32]; M], term: impl Fn([f32; M]) -> f32) -> f64 {
-    let len = slices[0].len();
-    let mut total = 0.0;
-    for start in (0..len).step_by(SHORT) {
-        let parts = slices.map(|x| x[start..len.min(start + SHORT)].as_chunks::<LANES>());
-        let mut lanes = [0.0_f32; LANES];
-        for vector in 0..parts[0].0.len() {
-            let vectors = parts.map(|(vectors, _)| &vectors[vector]);
-            for lane in 0..LANES {
-                lanes[lane] += term(vectors.map(|x| x[lane]));
+    let mut sum = Lanes::default();
+    sum.add(slices, term);
+    sum.total()
+}
+
+/// A sum over several slices, one after the other.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Lanes([f64; LANES]);
+
+impl Lanes {
+    /// Adds a term of the elements of `M` slices of one length.
+    #[inline(always)]
+    pub(crate) fn add<const M: usize>(&mut self, slices: [&[f32]; M], term: impl Fn([f32; M]) -> f32) {
+        let len = slices[0].len();
+        for start in (0..len).step_by(SHORT) {
+            let parts = slices.map(|x| x[start..len.min(start + SHORT)].as_chunks::<LANES>());
+            let mut lanes = [0.0_f32; LANES];
+            for vector in 0..parts[0].0.len() {
+                let vectors = parts.map(|(vectors, _)| &vectors[vector]);
+                for lane in 0..LANES {
+                    lanes[lane] += term(vectors.map(|x| x[lane]));
+                }
             }
+            for lane in 0..parts[0].1.len() {
+                lanes[lane] += term(parts.map(|(_, rest)| rest[lane]));
+            }
+            self.take(lanes);
         }
-        for lane in 0..parts[0].1.len() {
-            lanes[lane] += term(parts.map(|(_, rest)| rest[lane]));
-        }
-        total += lanes.iter().map(|&x| f64::from(x)).sum::<f64>();
     }
-    total
+
+    #[inline(always)]
+    fn take(&mut self, lanes: [f32; LANES]) {
+        self.0.iter_mut().zip(lanes).for_each(|(sum, lane)| *sum += f64::from(lane));
+    }
+
+    /// The sum of all that was added, by halves.
+    #[inline(always)]
+    pub(crate) fn total(self) -> f64 {
+        let mut lanes = self.0;
+        let mut half = LANES / 2;
+        while half > 0 {
+            for lane in 0..half {
+                lanes[lane] += lanes[lane + half];
+            }
+            half /= 2;
+        }
+        lanes[0]
+    }
 }
 
 /// The largest number of `x`, NaN aside.

@@ -17,6 +17,11 @@ pub fn count() -> usize {
     rayon::current_num_threads()
 }
 
+/// Whether passes over so many elements pay for waking threads.
+pub(crate) fn pays(elements: usize) -> bool {
+    elements >= 2 * CHUNK
+}
+
 /// Calls `task(i)` for every `i` of `0..tasks`, on several threads when `worth` says that it pays.
 pub(crate) fn for_each(tasks: usize, worth: bool, task: impl Fn(usize) + Sync + Send) {
     if worth && tasks > 1 && count() > 1 {
@@ -46,7 +51,7 @@ pub(crate) fn for_each_block<const N: usize>(
 ) {
     let outs = outs.map(Shared::new);
     let blocks = if outs[0].is_empty() { 0 } else { outs[0].len().div_ceil(sizes[0]) };
-    for_each(blocks, work >= 2 * CHUNK, |i| {
+    for_each(blocks, pays(work), |i| {
         let part = |n: usize| {
             let start = (i * sizes[n]).min(outs[n].len());
             // SAFETY: blocks with different numbers do not overlap, nor do different slices.

@@ -67,6 +67,13 @@ pub fn resident_memory() -> Option<u64> {
     system.process(id).map(sysinfo::Process::memory)
 }
 
+/// The most bytes of memory that this process has held so far, if the system tells (Linux does).
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(kib.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
 /// Whether `folder` (or the nearest folder above it that exists) can be written to.
 pub fn is_writable(folder: &Path) -> bool {
     let existing = folder.ancestors().find(|f| f.is_dir()).unwrap_or(Path::new("."));

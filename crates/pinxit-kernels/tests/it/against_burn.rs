@@ -1,10 +1,14 @@
 //! The operations against compositions of Burn's own, which autodiff derives: the oracle of the glue.
 
-use crate::operations::{Numbers, cases, run};
-use burn::tensor::{Device, Tensor, activation, module, ops::ConvOptions};
-use pinxit_kernels::{AdamStep, adam, lerp, sum_of_squares};
+use crate::operations::{CAUSAL, Numbers, cases, run};
+use burn::tensor::{Device, Tensor, activation, module, ops::ConvOptions, ops::ConvTransposeOptions};
+use pinxit_kernels::{Activation, AdamStep, activate, adam, lerp, sum_of_squares};
 
 type Run = fn(&[Numbers], &Device) -> Vec<Numbers>;
+
+fn silu(x: Tensor<4>) -> Tensor<4> {
+    activate(x, Activation::Silu)
+}
 
 fn burn_conv2d(
     x: Tensor<4>,
@@ -14,6 +18,21 @@ fn burn_conv2d(
     padding: usize,
 ) -> Tensor<4> {
     module::conv2d(x, w, bias, ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1))
+}
+
+fn burn_masked_conv2d(x: Tensor<4>, w: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
+    let mask = Tensor::<1>::from_data(CAUSAL.map(|alive| f32::from(u8::from(alive))), &w.device());
+    burn_conv2d(x, w * mask.reshape([1, 1, 3, 3]), Some(bias), 1, 1)
+}
+
+fn burn_conv_transpose2d(
+    x: Tensor<4>,
+    w: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    [stride, padding, rest]: [usize; 3],
+) -> Tensor<4> {
+    let options = ConvTransposeOptions::new([stride; 2], [padding; 2], [rest; 2], [1; 2], 1);
+    module::conv_transpose2d(x, w, bias, options)
 }
 
 fn burn_group_norm(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, groups: usize) -> Tensor<4> {
@@ -37,6 +56,9 @@ fn by_burn() -> Vec<Run> {
         run!(|(x, w, bias)| burn_conv2d(x, w, Some(bias), 1, 1), 4, 4, 1),
         run!(|(x, w)| burn_conv2d(x, w, None, 2, 1), 4, 4),
         run!(|(x, w)| burn_conv2d(x, w, None, 1, 0), 4, 4),
+        run!(|(x, w, bias)| burn_masked_conv2d(x, w, bias), 4, 4, 1),
+        run!(|(x, w, bias)| burn_conv_transpose2d(x, w, Some(bias), [2, 1, 0]), 4, 4, 1),
+        run!(|(x, w)| burn_conv_transpose2d(x, w, None, [3, 2, 2]), 4, 4),
         run!(
             |(x, w, bias): (Tensor<2>, Tensor<2>, Tensor<1>)| x.matmul(w.transpose()) + bias.unsqueeze(),
             2,
@@ -93,7 +115,7 @@ fn no_gradient_flows_to_an_input_that_does_not_require_it() {
 fn a_view_is_read_in_its_own_order() {
     let device = Device::flex();
     let x = Numbers::new(&[2, 8, 6, 3], 1).tensor::<4>(&device).permute([0, 3, 1, 2]);
-    let got = Numbers::from_tensor(pinxit_kernels::silu(x.clone().slice([0..2, 1..3, 2..8, 0..5])));
+    let got = Numbers::from_tensor(silu(x.clone().slice([0..2, 1..3, 2..8, 0..5])));
     let want = Numbers::from_tensor(activation::silu(x.slice([0..2, 1..3, 2..8, 0..5])));
     assert_close("silu of a view", &got, &want);
 }
@@ -103,9 +125,9 @@ fn other_types_take_burns_operations() {
     let x = Numbers::new(&[2, 4, 5, 5], 1);
     let device = Device::flex();
     let wide = x.tensor::<4>(&device).cast(burn::tensor::DType::F64);
-    let got = pinxit_kernels::upsample_nearest2(pinxit_kernels::silu(wide));
+    let got = pinxit_kernels::upsample_nearest2(silu(wide));
     assert_eq!(got.dtype(), burn::tensor::DType::F64);
-    let want = pinxit_kernels::upsample_nearest2(pinxit_kernels::silu(x.tensor::<4>(&device)));
+    let want = pinxit_kernels::upsample_nearest2(silu(x.tensor::<4>(&device)));
     let got = Numbers::from_tensor(got.cast(burn::tensor::DType::F32));
     assert_close("f64", &got, &Numbers::from_tensor(want));
 }

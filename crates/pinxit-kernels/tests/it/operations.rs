@@ -1,7 +1,10 @@
 //! The differentiable operations as a list, so that every test runs every one of them.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use pinxit_kernels::{Activation, attention, conv2d, group_norm, linear, silu, upsample_nearest2};
+use pinxit_kernels::{
+    Activation, activate, attention, conv_transpose2d, conv2d, group_norm, linear, masked_conv2d,
+    upsample_nearest2,
+};
 
 /// Numbers in a flat list with their shape.
 #[derive(Clone, Debug)]
@@ -78,6 +81,9 @@ macro_rules! run {
 }
 pub(crate) use run;
 
+/// Taps of a 3x3 kernel of type B, row by row.
+pub(crate) const CAUSAL: [bool; 9] = [true, true, true, true, true, false, false, false, false];
+
 fn inputs(dims: &[&[usize]]) -> Vec<Numbers> {
     dims.iter().zip(1..).map(|(dims, seed)| Numbers::new(dims, seed)).collect()
 }
@@ -112,6 +118,24 @@ pub(crate) fn cases(batch: usize) -> Vec<Case> {
             run!(|(x, w)| conv2d(x, w, None, 1, 0), 4, 4),
         ),
         case(
+            "masked_conv2d",
+            1,
+            &[&[b, 9, 14, 14], &[40, 9, 3, 3], &[40]],
+            run!(|(x, w, bias)| masked_conv2d(x, w, Some(bias), &CAUSAL, 1), 4, 4, 1),
+        ),
+        case(
+            "conv_transpose2d 4x4 by 2",
+            1,
+            &[&[b, 10, 8, 8], &[10, 24, 4, 4], &[24]],
+            run!(|(x, w, bias)| conv_transpose2d(x, w, Some(bias), 2, 1, 0), 4, 4, 1),
+        ),
+        case(
+            "conv_transpose2d 5x5 by 3",
+            1,
+            &[&[b, 4, 5, 6], &[4, 3, 5, 5]],
+            run!(|(x, w)| conv_transpose2d(x, w, None, 3, 2, 2), 4, 4),
+        ),
+        case(
             "linear",
             1,
             &[&[b, 300], &[130, 300], &[130]],
@@ -129,7 +153,7 @@ pub(crate) fn cases(batch: usize) -> Vec<Case> {
             &[&[b, 32, 32, 32], &[32], &[32]],
             run!(|(x, g, h)| group_norm(x, g, h, 8, 1e-5, Activation::Silu), 4, 1, 1),
         ),
-        case("silu", 1, &[&[b, 30, 31, 31]], run!(|(x,)| silu(x), 4)),
+        case("silu", 1, &[&[b, 30, 31, 31]], run!(|(x,)| activate(x, Activation::Silu), 4)),
         case(
             "attention",
             3,

@@ -23,8 +23,8 @@ impl<M: Module> Ema<M> {
         Self { model: module.valid() }
     }
 
-    /// `average = decay * average + (1 - decay) * weights`. `module` must be the network that the
-    /// average was made of.
+    /// `average = decay * average + (1 - decay) * weights`; buffers (running statistics) are copied,
+    /// being averages already. `module` must be the network that the average was made of.
     pub fn update(&mut self, module: &M, decay: f64) {
         let mut update = Update { path: Path::default(), weights: params::flat(module), weight: 1.0 - decay };
         self.model = self.model.clone().map(&mut update);
@@ -80,6 +80,9 @@ impl ModuleMapper for Update {
         let Some(new) = self.weights.remove(&self.path.name()) else { return param };
         params::replace(param, |average| {
             let shape = average.dims();
+            if new.buffer {
+                return new.values.reshape(shape);
+            }
             ops::lerp(average.flatten(0, D - 1), new.values, self.weight).reshape(shape)
         })
     }

@@ -1,4 +1,4 @@
-//! Group normalisation.
+//! Normalisations of each picture by itself.
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -26,5 +26,56 @@ impl GroupNorm {
     /// `[B, C, H, W]` -> `[B, C, H, W]`.
     pub fn forward(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
         ops::group_norm(x, self.weight.val(), self.bias.val(), self.groups, self.eps, activation)
+    }
+}
+
+/// Normalises each channel of each picture (Ulyanov et al. 2016); without scale and shift unless
+/// told otherwise, as PyTorch's `InstanceNorm2d`.
+#[derive(Module, Debug)]
+pub struct InstanceNorm2d {
+    /// Scale `[C]`.
+    pub weight: Option<Param<Tensor<1>>>,
+    /// Shift `[C]`.
+    pub bias: Option<Param<Tensor<1>>>,
+    eps: f64,
+}
+
+impl InstanceNorm2d {
+    /// `eps` is added to the variance; PyTorch's default is 1e-5.
+    pub fn new(eps: f64) -> Self {
+        Self { weight: None, bias: None, eps }
+    }
+
+    /// With learned scale and shift of each of `channels`.
+    pub fn affine(channels: usize, eps: f64, init: &mut Init) -> Self {
+        Self { weight: Some(init.scale([channels])), bias: Some(init.zeros([channels])), eps }
+    }
+
+    /// `[B, C, H, W]` -> `[B, C, H, W]`.
+    pub fn forward(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
+        let affine = self.weight.as_ref().zip(self.bias.as_ref()).map(|(w, b)| (w.val(), b.val()));
+        ops::instance_norm(x, affine, self.eps, activation)
+    }
+}
+
+/// Normalises the last dimension (Ba et al. 2016), then scales and shifts each feature.
+#[derive(Module, Debug)]
+pub struct LayerNorm {
+    /// Scale `[C]`.
+    pub weight: Param<Tensor<1>>,
+    /// Shift `[C]`.
+    pub bias: Param<Tensor<1>>,
+    eps: f64,
+}
+
+impl LayerNorm {
+    /// Of `features`; `eps` is added to the variance, PyTorch's default is 1e-5.
+    pub fn new(features: usize, eps: f64, init: &mut Init) -> Self {
+        Self { weight: init.ones([features]), bias: init.zeros([features]), eps }
+    }
+
+    /// `[..., C]` -> `[..., C]`.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        ops::layer_norm(x, self.weight.val(), self.bias.val(), self.eps)
     }
 }

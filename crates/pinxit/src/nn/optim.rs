@@ -158,13 +158,14 @@ fn moments<M: Module>(
     module: &M,
     none: bool,
 ) -> Result<BTreeMap<String, Flat>> {
-    let parameters = if none { BTreeMap::new() } else { params::flat(module) };
+    let mut parameters = if none { BTreeMap::new() } else { params::flat(module) };
+    parameters.retain(|_, flat| !flat.buffer);
     let shapes = parameters.iter().map(|(name, flat)| (name.clone(), flat.shape.clone())).collect();
     let arrays = params::under(prefix, from);
     params::check(&shapes, &arrays)?;
     let flat = |array: Array, like: &Flat| {
         let data = TensorData::new(array.values, [like.shape.iter().product::<usize>()]);
-        Flat { shape: array.shape, values: Tensor::from_data(data, &like.values.device()) }
+        Flat { shape: array.shape, buffer: false, values: Tensor::from_data(data, &like.values.device()) }
     };
     Ok(arrays.into_iter().zip(parameters.values()).map(|((name, a), like)| (name, flat(a, like))).collect())
 }
@@ -186,12 +187,15 @@ impl ModuleMapper for Update<'_> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if self.path.in_buffer() {
+            return param;
+        }
         let name = self.path.name();
         let gradient = param.grad_remove(self.gradients);
         let shape = param.dims();
         let old = self.moments.remove(&name).unwrap_or_else(|| {
             let values = Tensor::zeros([shape.iter().product::<usize>()], &param.device().inner());
-            let zeros = Flat { shape: shape.to_vec(), values };
+            let zeros = Flat { shape: shape.to_vec(), buffer: false, values };
             Moments { m: zeros.clone(), v: zeros }
         });
         let Some(gradient) = gradient else {
@@ -201,7 +205,7 @@ impl ModuleMapper for Update<'_> {
         params::replace(param, |value| {
             let (value, gradient) = (value.flatten(0, D - 1), gradient.flatten(0, D - 1));
             let (value, m, v) = ops::adam(value, gradient, old.m.values, old.v.values, self.step);
-            let flat = |values| Flat { shape: shape.to_vec(), values };
+            let flat = |values| Flat { shape: shape.to_vec(), buffer: false, values };
             self.moments.insert(name, Moments { m: flat(m), v: flat(v) });
             value.reshape(shape)
         })

@@ -1,4 +1,4 @@
-//! Parameters by name: the path of fields that leads to them, as in `conv_in.weight`.
+//! Parameters and buffers by name: the path of fields that leads to them, as in `conv_in.weight`.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,24 @@ use burn::tensor::{Tensor, TensorData};
 use crate::checkpoint::{Array, Snapshot};
 use crate::error::{Error, Result};
 
+/// What a [`Buffer`](super::Buffer) enters as a module on a visitor's way to its tensor.
+pub(super) const BUFFER: &str = "(buffer)";
+
 /// Number of trainable values.
 pub fn count<M: Module>(module: &M) -> usize {
-    module.num_params()
+    let trainable = flat(module).into_values().filter(|flat| !flat.buffer);
+    trainable.map(|flat| flat.shape.iter().product::<usize>()).sum()
 }
 
-/// Copies the values of all parameters.
+/// The same module with parameters that want no gradients, for passes whose gradient is wanted with
+/// respect to something else: a generator's step through the discriminator. What it computes costs
+/// no gradient of its weights. Its buffers are its own.
+#[must_use]
+pub fn frozen<M: Module>(module: &M) -> M {
+    module.clone().no_grad()
+}
+
+/// Copies the values of all parameters and buffers.
 ///
 /// # Errors
 /// If a tensor can't be read from its device.
@@ -88,14 +100,16 @@ fn list(names: impl Iterator<Item = String>) -> Option<String> {
     }
 }
 
-/// A parameter as a vector `[n]` without autodiff, and its shape.
+/// A parameter or buffer as a vector `[n]` without autodiff, and its shape.
 #[derive(Debug, Clone)]
 pub(super) struct Flat {
     pub(super) shape: Vec<usize>,
+    /// Whether it belongs to a [`Buffer`](super::Buffer).
+    pub(super) buffer: bool,
     pub(super) values: Tensor<1>,
 }
 
-/// All parameters as vectors.
+/// All parameters and buffers as vectors.
 pub(super) fn flat<M: Module>(module: &M) -> BTreeMap<String, Flat> {
     struct Collect {
         path: Path,
@@ -109,7 +123,11 @@ pub(super) fn flat<M: Module>(module: &M) -> BTreeMap<String, Flat> {
             self.path.exit();
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let flat = Flat { shape: param.shape().to_vec(), values: param.val().inner().flatten(0, D - 1) };
+            let flat = Flat {
+                shape: param.shape().to_vec(),
+                buffer: self.path.in_buffer(),
+                values: param.val().inner().flatten(0, D - 1),
+            };
             self.found.insert(self.path.name(), flat);
         }
     }
@@ -118,7 +136,7 @@ pub(super) fn flat<M: Module>(module: &M) -> BTreeMap<String, Flat> {
     collect.found
 }
 
-/// Shapes of all parameters.
+/// Shapes of all parameters and buffers.
 pub(super) fn shapes<M: Module>(module: &M) -> BTreeMap<String, Vec<usize>> {
     flat(module).into_iter().map(|(name, flat)| (name, flat.shape)).collect()
 }
@@ -165,7 +183,12 @@ impl Path {
     }
 
     pub(super) fn name(&self) -> String {
-        self.0.join(".")
+        self.0[..self.0.len() - usize::from(self.in_buffer())].join(".")
+    }
+
+    /// Whether what is visited belongs to a [`Buffer`](super::Buffer).
+    pub(super) fn in_buffer(&self) -> bool {
+        self.0.last().is_some_and(|name| name == BUFFER)
     }
 }
 

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 
-use super::{Init, Linear, ops};
+use super::{Activation, Init, Linear, ops};
 
 /// Sines and cosines of geometrically spaced frequencies (Vaswani et al. 2017, section 3.5; Ho et
 /// al. 2020): `sin(t f_i), cos(t f_i)` with `f_i = 10000^(-i / (dim / 2 - freq_shift))`.
@@ -48,6 +48,6 @@ impl TimestepEmbedding {
 
     /// `[B, input]` -> `[B, dim]`.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        self.linear_2.forward(ops::silu(self.linear_1.forward(x)))
+        self.linear_2.forward(ops::activate(self.linear_1.forward(x), Activation::Silu))
     }
 }

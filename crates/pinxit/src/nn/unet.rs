@@ -52,7 +52,7 @@ impl UNet2d {
         if let Some(embedding) = self.class_embedding.as_ref().filter(|_| !classes.is_empty()) {
             time = time + embedding.forward(classes);
         }
-        let time = ops::silu(time); // every residual block begins with it
+        let time = ops::activate(time, Activation::Silu); // every residual block begins with it
 
         let mut x = self.conv_in.forward(x); // [B, C0, H, W]
         let mut skips = vec![x.clone()];

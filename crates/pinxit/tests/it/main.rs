@@ -14,5 +14,6 @@ mod optim;
 mod recipes;
 mod samplers;
 mod schedules;
+mod torch_layers;
 mod unet;
 mod vlb;

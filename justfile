@@ -11,6 +11,10 @@ demo:
 test:
     cargo test --release --workspace
 
+# The score table of the README: every family on digits and glyphs, MINUTES each; runs are kept in FOLDER
+table MINUTES="5" FOLDER="runs/table":
+    cargo run --release --example score_table -- {{MINUTES}} {{FOLDER}}
+
 # What CI runs
 ci:
     bash .ci/run

@@ -9,6 +9,7 @@ mod format;
 mod options;
 mod preview;
 mod progress;
+mod real;
 mod settings;
 mod stop;
 mod terminal;
@@ -25,6 +26,9 @@ fn main() -> ExitCode {
         Command::Demo(options) => commands::demo::run(&options),
         Command::Train(options) => commands::train::run(&options),
         Command::Sample(options) => commands::sample::run(&options),
+        Command::Score(options) => commands::score::run(&options),
+        Command::Augment(options) => commands::augment::run(&options),
+        Command::Audit(options) => commands::audit::run(&options),
         Command::Data(options) => commands::data::run(&options),
         Command::Runs(options) => commands::runs::run(&options),
         Command::Families(options) => commands::families::run(&options),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod help;
+mod judge;
 mod kill;
 mod program;
 mod reports;

@@ -193,12 +193,12 @@ fn may_be_within(a: &[f32], b: &[f32], reach: f32) -> bool {
 
 /// Whether two rows are at most `radius` apart.
 pub(super) fn is_within(a: &[f32], b: &[f32], radius: f64) -> bool {
-    may_be_within(a, b, reach(radius, a.len())) && squared_distance(a, b).sqrt() <= radius
+    may_be_within(a, b, reach(radius, a.len())) && distance(a, b) <= radius
 }
 
 /// Whether two rows are less than `radius` apart.
 pub(super) fn is_nearer(a: &[f32], b: &[f32], radius: f64) -> bool {
-    may_be_within(a, b, reach(radius, a.len())) && squared_distance(a, b).sqrt() < radius
+    may_be_within(a, b, reach(radius, a.len())) && distance(a, b) < radius
 }
 
 /// The squared radius with room for the rounding error of single precision.
@@ -209,6 +209,11 @@ fn reach(radius: f64, width: usize) -> f32 {
 /// Relative rounding error of a sum of non-negative squares in [`LANES`] partial sums.
 fn slack(width: usize) -> f32 {
     1.0 + (width / LANES + LANES + 4) as f32 * f32::EPSILON
+}
+
+/// Euclidean distance of two rows.
+pub(super) fn distance(a: &[f32], b: &[f32]) -> f64 {
+    squared_distance(a, b).sqrt()
 }
 
 fn squared_distance(a: &[f32], b: &[f32]) -> f64 {

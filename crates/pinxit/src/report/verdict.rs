@@ -28,6 +28,7 @@ pub(super) fn sentences(story: &Story<'_>) -> Vec<(Tone, String)> {
             all.push((Tone::Warning, format!("{n} rollbacks: try a lower learning rate or a longer warm-up")))
         }
     }
+    all.extend(story.verdict.iter().map(|verdict| (Tone::Plain, format!("The verdict: {verdict}"))));
     all.extend(story.gallery.and_then(copying));
     all
 }

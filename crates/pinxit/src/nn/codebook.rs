@@ -121,8 +121,7 @@ mod tests {
         codebook.codes.set(vectors(&[9.0, 9.0, 50.0, 50.0])); // the second one is nobody's nearest
         let x = vectors(&[0.0, 1.0, 2.0, 1.0, 10.0, 10.0, 12.0, 10.0]);
         for step in 0..60 {
-            let nearest: Vec<i64> = codebook.nearest(x.clone()).into_data().try_into_vec().unwrap();
-            let nearest: Vec<u32> = nearest.into_iter().map(|code| code as u32).collect();
+            let nearest: Vec<u32> = codebook.nearest(x.clone()).into_data().iter::<u32>().collect();
             codebook.learn(x.clone(), &nearest, 1, step).unwrap();
         }
         let mut codes: Vec<Vec<f32>> = read(codebook.codes.value()).chunks(2).map(<[f32]>::to_vec).collect();

@@ -76,19 +76,19 @@ impl Codebook {
         }
         let least = DEAD * batch as f32 / count as f32;
         let mut rng = Rng::new(seed, Purpose::Codebook, step, 0);
-        for code in 0..count {
+        for (code, share) in counts.iter_mut().enumerate() {
             let place = code * dim..(code + 1) * dim;
-            if counts[code] < least {
+            if *share < least {
                 let chosen = rng.below(batch as u32) as usize;
                 // As if it had stood for its share of vectors like this one.
-                counts[code] = batch as f32 / count as f32;
+                *share = batch as f32 / count as f32;
                 let vector = &vectors[chosen * dim..(chosen + 1) * dim];
                 for (sum, value) in sums[place.clone()].iter_mut().zip(vector) {
-                    *sum = counts[code] * value;
+                    *sum = *share * value;
                 }
             }
             for (value, sum) in values[place.clone()].iter_mut().zip(&sums[place]) {
-                *value = sum / counts[code];
+                *value = sum / *share;
             }
         }
         let device = codes.device();

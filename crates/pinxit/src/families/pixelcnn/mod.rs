@@ -48,6 +48,7 @@ crate::knobs! {
 
 /// The network of a variant.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a network holds a few of these at most")]
 pub enum PixelCnn {
     /// See [`MaskedPixelCnn`].
     Masked(MaskedPixelCnn),

@@ -62,6 +62,7 @@ struct Layer {
 
 /// The LSTM of a variant.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a network holds a few of these at most")]
 enum Lstm {
     /// See [`RowLstm`].
     Row(RowLstm),

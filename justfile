@@ -11,9 +11,9 @@ demo:
 test:
     cargo test --release --workspace
 
-# The score table of the README: every family on digits and glyphs, MINUTES each; runs are kept in FOLDER
-table MINUTES="5" FOLDER="runs/table":
-    cargo run --release --example score_table -- {{MINUTES}} {{FOLDER}}
+# The tables of docs/scores.md and README: a run of each recipe of digits and glyphs in FOLDER, trained where it is missing
+table FOLDER="runs/table" *FLAGS="":
+    cargo run --release --workspace --example score_table -- {{FOLDER}} {{datetime("%Y-%m-%d")}} {{FLAGS}}
 
 # What CI runs
 ci:

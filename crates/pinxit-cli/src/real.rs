@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use pinxit::data::{self, Dataset, Originals, Split, View, split};
 use pinxit::device::Device;
+use pinxit::image_io::Picture;
 use pinxit::metrics::extract::{Extractor, InceptionExtractor, Learning, OwnExtractor, Resize};
 use pinxit::metrics::pictures::Pictures;
 use pinxit::recipe::DataRecipe;
@@ -29,6 +30,11 @@ pub(crate) fn part(all: &Arc<dyn Dataset>, part: Split, holdout: f64) -> Outcome
         return Err(Failure::Usage(message));
     }
     Ok(view)
+}
+
+/// Pictures in memory.
+pub(crate) fn read(pictures: &dyn Pictures) -> Outcome<Vec<Picture>> {
+    Ok((0..pictures.len()).map(|index| pictures.picture(index)).collect::<Result<_, _>>()?)
 }
 
 /// Pictures at their own sizes.

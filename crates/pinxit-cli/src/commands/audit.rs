@@ -9,7 +9,6 @@ use pinxit::metrics::collect::{Collected, collect};
 use pinxit::metrics::extract::{Extractor, Identity};
 use pinxit::metrics::judge;
 use pinxit::metrics::memorisation::{self, Audit, Pair, Suspects, authenticity, copying_score};
-use pinxit::metrics::pictures::Pictures;
 use pinxit::metrics::spectrum::{Comparison, Spectrum};
 use pinxit::sample::{SampleOptions, SamplePlan, Trained};
 use pinxit::watch::Watch;
@@ -90,8 +89,8 @@ pub(crate) fn run(options: &options::Audit) -> Outcome {
     let all = real::open(&trained.recipe.data, &mut progress)?;
     let holdout = trained.recipe.data.holdout;
     let train = split::view(all.clone(), Split::Train, holdout)?;
-    let pictures = read(&train)?;
-    let held_out = read(&split::view(all, Split::Heldout, holdout)?)?;
+    let pictures = real::read(&train)?;
+    let held_out = real::read(&split::view(all, Split::Heldout, holdout)?)?;
     let samples = paint(&trained, options, &mut progress)?;
     let suspects = Suspects { samples: &samples, train: &pictures, held_out: &held_out };
     let audit = memorisation::audit(&suspects, &mut progress)?;
@@ -114,10 +113,6 @@ pub(crate) fn run(options: &options::Audit) -> Outcome {
     };
     answer(options.reporting.json, &report, show)?;
     report.verdict()
-}
-
-fn read(pictures: &dyn Pictures) -> Outcome<Vec<Picture>> {
-    Ok((0..pictures.len()).map(|index| pictures.picture(index)).collect::<Result<_, _>>()?)
 }
 
 fn paint(trained: &Trained, options: &options::Audit, watch: &mut dyn Watch) -> Outcome<Vec<Picture>> {

@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use pinxit::data::{Dataset, Split, View};
+use pinxit::data::{Split, View};
 use pinxit::image_io::{self, Picture};
 use pinxit::metrics::augmentation::{Generated, Interval, Proof, prove};
-use pinxit::metrics::memorisation::{self, Suspects};
-use pinxit::metrics::pictures::Pictures;
+use pinxit::metrics::memorisation;
 use pinxit::model::Request;
 use pinxit::recipe::DataRecipe;
 use pinxit::sample::{SamplePlan, Trained};
@@ -100,8 +99,7 @@ fn paint(
     train: &View,
     watch: &mut dyn Watch,
 ) -> Outcome<(Vec<Painted>, usize)> {
-    let known: Vec<Picture> =
-        (0..Dataset::len(train)).map(|index| train.picture(index)).collect::<Result<_, _>>()?;
+    let known = real::read(train)?;
     let (mut kept, mut copies) = (Vec::new(), 0);
     let mut missing = vec![options.per_class as usize; trained.model.classes().len()];
     let mut seed = options.seed;
@@ -123,11 +121,9 @@ fn paint(
             pictures.extend(image_io::pictures(image.unsqueeze())?);
             Ok(())
         })?;
-        let audit =
-            memorisation::audit(&Suspects { samples: &pictures, train: &known, held_out: &[] }, watch)?;
-        let is_copy = |index: usize| audit.copies.iter().any(|pair| pair.sample == index);
+        let copied = memorisation::copies(&pictures, &known)?;
         for (index, ((picture, seed), class)) in pictures.into_iter().zip(seeds).zip(classes).enumerate() {
-            if is_copy(index) {
+            if copied.binary_search(&index).is_ok() {
                 copies += 1;
             } else {
                 missing[class as usize] -= 1;

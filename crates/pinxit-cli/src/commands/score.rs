@@ -75,12 +75,14 @@ fn score_run(
     let reference = judge::reference(&*extractor, &real, &features_folder(), watch)?;
     let as_typed =
         SampleOptions { count: options.count as usize, seed: options.seed, ..SampleOptions::default() };
-    let (generated, _) = judge::paint(trained, &as_typed, &*extractor, 0, watch)?;
+    let generated = judge::paint(trained, &as_typed, &*extractor, watch)?;
     let names = Names {
         generated: format!("{name}, step {}, seeds from {}", trained.step, options.seed),
         real: format!("{}, {}", recipe.source, describe(split)),
     };
-    Ok(ScoreCard::new(names, &generated, &reference, watch)?)
+    let mut card = ScoreCard::new(names, &generated, &reference, watch)?;
+    card.add_likelihood(trained, &real, watch)?;
+    Ok(card)
 }
 
 /// Pictures on the disk against others, all at the sizes that they have.

@@ -10,9 +10,12 @@ use super::extract::Identity;
 use super::frechet::{Gaussian, frechet_distance};
 use super::inception_score::{self, inception_score};
 use super::kernel::{Spread, Subsets, kernel_distance};
+use super::likelihood::bits_per_dim;
 use super::manifold::{DENSITY_COVERAGE_K, PRECISION_RECALL_K, density_coverage, precision_recall};
 use super::record::Record;
+use crate::data::Dataset;
 use crate::error::{Error, Result};
+use crate::sample::Trained;
 use crate::watch::Watch;
 
 /// Which way a measure gets better.
@@ -103,6 +106,40 @@ impl ScoreCard {
             }
         }
         Ok(card)
+    }
+
+    /// Adds what the model itself says of `real` pictures, if its family tells how probable they are:
+    /// bits per dimension of the first 64, each given its class.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] when the watcher stops it.
+    pub fn add_likelihood(
+        &mut self,
+        trained: &Trained,
+        real: &dyn Dataset,
+        watch: &mut dyn Watch,
+    ) -> Result<()> {
+        /// A bound over a thousand noise levels takes a second a picture.
+        const MOST: usize = 64;
+        if trained.model.likelihood().is_none() {
+            return Ok(());
+        }
+        match bits_per_dim(trained, real, MOST, watch) {
+            Ok(bits) => self.scores.push(Score {
+                name: "bits/dim".into(),
+                value: bits.mean,
+                deviation: Some(bits.error),
+                floor: None,
+                better: Better::Lower,
+                about: format!(
+                    "how probable {} real pictures are under the model, or a bound of it",
+                    bits.count
+                ),
+            }),
+            Err(Error::Interrupted) => return Err(Error::Interrupted),
+            Err(reason) => self.missing.push(format!("bits/dim: {reason}")),
+        }
+        Ok(())
     }
 
     fn add(&mut self, measure: &Measure, values: &[Spread], floor: Option<&[Spread]>) {
@@ -205,6 +242,12 @@ const MEASURES: &[Measure] = &[
         better: Better::Real,
         take: |generated, _| Ok(vec![exactly(diversity::mean_pairwise_distance(generated.rows()?)?)]),
     },
+    Measure {
+        names: &["MS-SSIM"],
+        about: &["mean likeness of two samples in structure; above that of real pictures means collapse"],
+        better: Better::Real,
+        take: |generated, _| Ok(vec![exactly(diversity::mean_ms_ssim(&generated.pictures)?.0)]),
+    },
 ];
 
 /// A value that is no mean over parts.
@@ -235,6 +278,7 @@ fn halves(set: &Collected) -> Result<(Collected, Collected)> {
         };
         half.features.rows = pick(&set.features.rows, set.width);
         half.features.logits = pick(&set.features.logits, set.classes);
+        half.pictures = set.pictures.iter().skip(parity).step_by(2).cloned().collect();
         half.count = half.features.rows.len() / set.width.max(1);
         half.gaussian = Gaussian::of(half.rows()?).ok();
         Ok(half)

@@ -14,6 +14,9 @@ use crate::watch::Watch;
 /// Pictures that go through the extractor at once. Features don't depend on it.
 const BATCH: usize = 16;
 
+/// Pictures that are kept for measures of pictures, about: evenly spread over the set.
+const KEPT: usize = 200;
+
 /// Features of a set of pictures.
 #[derive(Debug, Clone)]
 pub struct Collected {
@@ -31,6 +34,8 @@ pub struct Collected {
     pub width: usize,
     /// Logits of a picture; 0 if there are none.
     pub classes: usize,
+    /// Some of the pictures, evenly spread over the set; none if nobody asked for them.
+    pub pictures: Vec<Picture>,
 }
 
 impl Collected {
@@ -61,6 +66,9 @@ pub struct Collector<'a> {
     moments: Moments,
     fingerprint: Fingerprint,
     features: Features,
+    taken: usize,
+    keep_every: Option<usize>,
+    pictures: Vec<Picture>,
 }
 
 impl<'a> Collector<'a> {
@@ -72,7 +80,16 @@ impl<'a> Collector<'a> {
             moments: Moments::new(extractor.width()),
             fingerprint: Fingerprint::default(),
             features: Features::default(),
+            taken: 0,
+            keep_every: None,
+            pictures: Vec::new(),
         }
+    }
+
+    /// Keeps some pictures of a set of `count`.
+    pub fn keeping(mut self, count: usize) -> Self {
+        self.keep_every = Some(kept_every(count));
+        self
     }
 
     /// Takes up the next picture.
@@ -81,6 +98,10 @@ impl<'a> Collector<'a> {
     /// Those of the extractor; [`Error::Config`] if its features are no finite numbers.
     pub fn push(&mut self, picture: Picture) -> Result<()> {
         self.fingerprint.add(&picture);
+        if self.keep_every.is_some_and(|every| self.taken.is_multiple_of(every)) {
+            self.pictures.push(picture.clone());
+        }
+        self.taken += 1;
         self.waiting.push(picture);
         if self.waiting.len() == BATCH { self.flush() } else { Ok(()) }
     }
@@ -116,8 +137,14 @@ impl<'a> Collector<'a> {
             features: self.features,
             width: self.extractor.width(),
             classes: self.extractor.classes(),
+            pictures: self.pictures,
         })
     }
+}
+
+/// Of a set of `count` pictures one in so many is kept.
+pub(super) fn kept_every(count: usize) -> usize {
+    count.div_ceil(KEPT).max(1)
 }
 
 /// Features of all `pictures`.
@@ -134,7 +161,7 @@ pub fn collect(
     if count == 0 {
         return Err(Error::config("there are no pictures to take features of"));
     }
-    let mut collector = Collector::new(extractor);
+    let mut collector = Collector::new(extractor).keeping(count);
     for start in (0..count).step_by(BATCH) {
         if watch.stopped() {
             return Err(Error::Interrupted);

@@ -131,14 +131,18 @@ mod tests {
         values
     }
 
-    /// Analytic: two normals whose means are d apart are told apart with accuracy P(Z < d / 2).
+    /// Analytic: two normals whose means are d apart are told apart with accuracy P(Z < d / 2). One draw
+    /// of equal normals scatters by 0.015 (40 draws), the mean of eight by 0.0054; the gate is three of that and
+    /// what learning from 1000 rows costs.
     #[test]
     fn normals_are_told_apart_as_well_as_can_be() {
-        let base = normal(0.0, 1);
         for (shift, best) in [(0.0, 0.5), (2.0, 0.841_345), (6.0, 0.998_650)] {
-            let other = normal(shift, 2);
-            let found = detectability(Rows::new(&other, 10).unwrap(), Rows::new(&base, 10).unwrap()).unwrap();
-            assert!((found.accuracy - best).abs() < 0.025, "{shift}: {found:?}, at best {best}");
+            let draws = (0..8).map(|draw| {
+                let (a, b) = (normal(shift, 2 * draw), normal(0.0, 2 * draw + 1));
+                detectability(Rows::new(&a, 10).unwrap(), Rows::new(&b, 10).unwrap()).unwrap().accuracy
+            });
+            let mean = draws.sum::<f64>() / 8.0;
+            assert!((mean - best).abs() < 0.018, "{shift}: {mean}, at best {best}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::collect::{Collected, Collector, collect};
+use super::collect::{Collected, Collector, collect, kept_every};
 use super::extract::{Extractor, Features};
 use super::frechet::Gaussian;
 use super::knn::Rows;
@@ -12,11 +12,11 @@ use super::manifold;
 use super::pictures::{Fingerprint, Pictures};
 use crate::checkpoint::{Array, Snapshot};
 use crate::error::{Error, Result};
-use crate::image_io::{self, Picture};
+use crate::image_io;
 use crate::sample::{SampleOptions, SamplePlan, Trained};
 use crate::watch::Watch;
 
-/// Features of pictures that a model paints, and the first `keep` of the pictures.
+/// Features of pictures that a model paints.
 ///
 /// # Errors
 /// Those of sampling and of the extractor; [`Error::Interrupted`] when the watcher stops it.
@@ -24,22 +24,14 @@ pub fn paint(
     trained: &Trained,
     options: &SampleOptions,
     extractor: &dyn Extractor,
-    keep: usize,
     watch: &mut dyn Watch,
-) -> Result<(Collected, Vec<Picture>)> {
+) -> Result<Collected> {
     let plan = SamplePlan::new(trained, options)?;
-    let mut collector = Collector::new(extractor);
-    let mut kept = Vec::new();
+    let mut collector = Collector::new(extractor).keeping(options.count);
     plan.paint(trained, watch, |_, image| {
-        for picture in image_io::pictures(image.unsqueeze())? {
-            if kept.len() < keep {
-                kept.push(picture.clone());
-            }
-            collector.push(picture)?;
-        }
-        Ok(())
+        image_io::pictures(image.unsqueeze())?.into_iter().try_for_each(|picture| collector.push(picture))
     })?;
-    Ok((collector.finish()?, kept))
+    collector.finish()
 }
 
 /// Features of real pictures, kept in `folder` under the hash of the pictures and of the extractor,
@@ -62,7 +54,7 @@ pub fn reference(
     let key: String = key.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     let path = folder.join(format!("{key}.features"));
     if path.exists() {
-        match read(&path, extractor, pictures.len(), &fingerprint) {
+        match read(&path, extractor, pictures, &fingerprint) {
             Ok(collected) => return Ok(collected),
             Err(error) => watch.notice(&format!("{error}; looking at the pictures again")),
         }
@@ -98,7 +90,13 @@ fn write(path: &Path, collected: &Collected) -> Result<()> {
     snapshot.write(path)
 }
 
-fn read(path: &Path, extractor: &dyn Extractor, count: usize, fingerprint: &str) -> Result<Collected> {
+fn read(
+    path: &Path,
+    extractor: &dyn Extractor,
+    pictures: &dyn Pictures,
+    fingerprint: &str,
+) -> Result<Collected> {
+    let count = pictures.len();
     let mut snapshot = Snapshot::read(path)?;
     let mut take = |name: &str, width: usize| {
         let array = snapshot.tensors.remove(name).filter(|array| array.values.len() == count * width);
@@ -116,5 +114,9 @@ fn read(path: &Path, extractor: &dyn Extractor, count: usize, fingerprint: &str)
         features: Features { rows, logits },
         width: extractor.width(),
         classes: extractor.classes(),
+        pictures: (0..count)
+            .step_by(kept_every(count))
+            .map(|index| pictures.picture(index))
+            .collect::<Result<_>>()?,
     })
 }

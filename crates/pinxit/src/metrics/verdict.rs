@@ -130,8 +130,6 @@ pub struct Judge {
     train: Gallery,
     /// Share of the held-out pictures that pass for copies.
     chance: f64,
-    /// Ratio below which a picture is a copy.
-    limit: f64,
 }
 
 impl Judge {
@@ -157,9 +155,8 @@ impl Judge {
             true => Vec::new(),
             false => train.most_alike(&Gallery::new(&held_out)?, false)?,
         };
-        let limit = memorisation::limit(&control);
-        let passing = control.iter().filter(|found| memorisation::is_copy(found, limit)).count();
-        Ok(Self { extractor, real, train, chance: passing as f64 / control.len().max(1) as f64, limit })
+        let passing = control.iter().filter(|found| memorisation::is_copy(found)).count();
+        Ok(Self { extractor, real, train, chance: passing as f64 / control.len().max(1) as f64 })
     }
 
     /// What `model` paints for the first `count` seeds.
@@ -201,7 +198,7 @@ impl Judge {
             seconds,
             distance,
             coverage,
-            copies: found.iter().filter(|found| memorisation::is_copy(found, self.limit)).count(),
+            copies: found.iter().filter(|found| memorisation::is_copy(found)).count(),
             samples: pictures.len(),
             chance: self.chance,
         })

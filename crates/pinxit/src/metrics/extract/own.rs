@@ -439,18 +439,18 @@ mod tests {
         assert_eq!(learn().identity(), extractor.identity(), "found again, or learned again to the bit");
         let shape = digits.shape();
         let real = |start: usize| -> Vec<Picture> {
-            (start..start + 100)
+            (start..start + 300)
                 .map(|index| crate::metrics::pictures::Pictures::picture(&*digits, index).unwrap())
                 .collect()
         };
         let mut rng = Rng::new(1, Purpose::Picture, 0, 0);
-        let noise: Vec<Picture> = (0..100)
+        let noise: Vec<Picture> = (0..300)
             .map(|_| Picture { shape, pixels: (0..shape.len()).map(|_| rng.bits() as u8).collect() })
             .collect();
         let of = |pictures: Vec<Picture>| {
             collect(&extractor, &pictures, &mut Unwatched).unwrap().gaussian.unwrap()
         };
-        let (a, b, noise) = (of(real(0)), of(real(500)), of(noise));
+        let (a, b, noise) = (of(real(0)), of(real(700)), of(noise));
         let (floor, distance) = (frechet_distance(&a, &b).unwrap(), frechet_distance(&a, &noise).unwrap());
         assert!(distance > 5.0 * floor, "noise is {distance} away, real digits {floor}");
     }

@@ -186,7 +186,8 @@ impl Alarms {
             Failure::ModeCollapse => {
                 let most = if look.kinds_are_asked_for { 0.0 } else { largest(&look.kinds) };
                 let usual = 1.0 / look.kinds.len().max(1) as f64;
-                if look.diversity < 0.5 {
+                // Of a run that ended well (digits-sngan) it fell to 0.46 for some looks.
+                if look.diversity < 0.4 {
                     return Some(format!(
                         "samples are {} as varied as real pictures",
                         percent(look.diversity)

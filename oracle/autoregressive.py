@@ -27,8 +27,14 @@ class Weights(dict):
             self[name] = (scale * torch.randn(shape)).float().double().requires_grad_()
         return self[name]
 
-    def conv(self, name, x, out, mask=None, kernel=(1, 1), **options):
+    def normed(self, name, out, weight, others):
+        """g v / |v| of Salimans and Kingma 2016."""
+        shape = [1 if i in others else out for i in range(4)]
+        return weight * self.get(f"{name}.gain", out).reshape(shape) / weight.square().sum(others, keepdim=True).sqrt()
+
+    def conv(self, name, x, out, mask=None, kernel=(1, 1), normed=False, **options):
         weight = self.get(f"{name}.weight", out, x.shape[1], *kernel)
+        weight = self.normed(name, out, weight, (1, 2, 3)) if normed else weight
         bias = self.get(f"{name}.bias", out)
         return F.conv2d(x, weight if mask is None else weight * mask, bias, **options)
 
@@ -190,7 +196,7 @@ def pixel_rnn(kind, layer):
 def shifted(w, name, x, out, stream, stride=1):
     """Salimans et al. 2017's code: down_shifted_conv2d (u) pads (1, 0) x (1, 1), down_right (v) (1, 0) x (1, 0)."""
     right = 1 if stream == 0 else 0
-    return w.conv(name, F.pad(x, (1, right, 1, 0)), out, kernel=(2, 2 + right), stride=stride)
+    return w.conv(name, F.pad(x, (1, right, 1, 0)), out, kernel=(2, 2 + right), stride=stride, normed=True)
 
 
 def concat_elu(x):
@@ -200,7 +206,7 @@ def concat_elu(x):
 def gated_resnet(w, name, x, other, labels, stream):
     y = shifted(w, f"{name}.conv_1", concat_elu(x), FEATURES, stream)
     if other is not None:
-        y = y + w.conv(f"{name}.shortcut", concat_elu(other), FEATURES)
+        y = y + w.conv(f"{name}.shortcut", concat_elu(other), FEATURES, normed=True)
     y = shifted(w, f"{name}.conv_2", concat_elu(y), 2 * FEATURES, stream)
     y = y + class_bias(w, f"{name}.class_embedding", labels, 2 * FEATURES)
     return x + y[:, :FEATURES] * y[:, FEATURES:].sigmoid()
@@ -210,6 +216,7 @@ def grow(w, name, x, stream, size):
     """down_shifted_deconv2d: transposed, cut to the size, one column off the left of a kernel of three."""
     columns = 3 if stream == 0 else 2
     weight = w.get(f"{name}.weight", FEATURES, FEATURES, 2, columns)
+    weight = w.normed(name, FEATURES, weight, (0, 2, 3))
     y = F.conv_transpose2d(x, weight, w.get(f"{name}.bias", FEATURES), stride=2)
     cut = (columns - 1) // 2
     return y[:, :, : size[0], cut : cut + size[1]]
@@ -221,9 +228,9 @@ def plus_plus():
     down_shift = lambda y: F.pad(y, (0, 0, 1, 0))[:, :, :-1]
     right_shift = lambda y: F.pad(y, (1, 0, 0, 0))[:, :, :, :-1]
     # Shifting the input is shifting the output, but for the bias of the first row and column.
-    u = w.conv("u_in", F.pad(down_shift(x1), (1, 1, 1, 0)), FEATURES, kernel=(2, 3))
-    v = w.conv("v_in_above", F.pad(down_shift(x1), (1, 1, 0, 0)), FEATURES, kernel=(1, 3))
-    v = v + w.conv("v_in_left", F.pad(right_shift(x1), (0, 0, 1, 0)), FEATURES, kernel=(2, 1))
+    u = w.conv("u_in", F.pad(down_shift(x1), (1, 1, 1, 0)), FEATURES, kernel=(2, 3), normed=True)
+    v = w.conv("v_in_above", F.pad(down_shift(x1), (1, 1, 0, 0)), FEATURES, kernel=(1, 3), normed=True)
+    v = v + w.conv("v_in_left", F.pad(right_shift(x1), (0, 0, 1, 0)), FEATURES, kernel=(2, 1), normed=True)
     us, vs, sizes = [[u], []], [[v], []], []
     for level in range(2):
         if level == 1:
@@ -241,8 +248,8 @@ def plus_plus():
         for layer in range(len(us[level])):
             u = gated_resnet(w, f"levels.{level}.up.{layer}.0", u, us[level].pop(), labels, 0)
             v = gated_resnet(w, f"levels.{level}.up.{layer}.1", v, torch.cat([u, vs[level].pop()], 1), labels, 1)
-    w.get("out.weight", 10 * MIXTURES, FEATURES, 1, 1).data *= 0.2  # no mass that underflows
-    y = w.conv("out", F.elu(v), 10 * MIXTURES)
+    w.get("out.gain", 10 * MIXTURES).data *= 0.2  # no mass that underflows
+    y = w.conv("out", F.elu(v), 10 * MIXTURES, normed=True)
     keep("plus-plus", w, x, labels, logistic_nats(y, places, MIXTURES, LEVELS))
 
 

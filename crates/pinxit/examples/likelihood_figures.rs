@@ -72,33 +72,18 @@ fn main() -> pinxit::Result<()> {
     out_of_distribution(&first, &batch)
 }
 
-/// Of several numbers of Gaussians, the best one on a tenth of the training pictures.
+/// A mixture of Gaussians that learned the dequantised training pictures.
 fn mixture(
     train: &dyn Dataset,
     unseen: &[Vec<f32>],
     levels: Levels,
     tell: &dyn Fn(&str, &[f64], &str),
 ) -> pinxit::Result<()> {
-    let rows = baselines::dequantised(&baselines::read(train)?, levels, 0);
-    let (validation, learned) = rows.split_at(rows.len() / 10);
-    let score = |mixture: &GaussianMixture, rows: &[Vec<f64>]| {
-        rows.iter().map(|row| -mixture.ln_density(row)).sum::<f64>() / rows.len() as f64
-    };
-    let mut best: Option<(f64, usize, f64)> = None;
-    for (components, ridge) in
-        [1, 3, 10, 20].into_iter().flat_map(|k| [0.0003, 0.001, 0.003, 0.01].map(|r| (k, r)))
-    {
-        let nats = score(&GaussianMixture::fit(learned, components, ridge, 0)?, validation);
-        if best.is_none_or(|(least, ..)| nats < least) {
-            best = Some((nats, components, ridge));
-        }
-    }
-    let Some((_, components, ridge)) = best else { return Ok(()) };
-    let mixture = GaussianMixture::fit(&rows, components, ridge, 0)?;
+    let mixture = GaussianMixture::chosen(&baselines::dequantised(&baselines::read(train)?, levels, 0), 0)?;
     let unseen = baselines::dequantised(unseen, levels, 1);
     let constant = unseen.first().map_or(0.0, |row| row.len() as f64) * levels.nats_of_density();
     let nats: Vec<f64> = unseen.iter().map(|row| constant - mixture.ln_density(row)).collect();
-    tell(&format!("{components} Gaussians with full covariance"), &nats, "");
+    tell(&format!("{} Gaussians with full covariance", mixture.components()), &nats, "");
     Ok(())
 }
 

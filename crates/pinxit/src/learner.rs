@@ -46,6 +46,16 @@ impl<M: Module> NetworkTraining<M> {
         &self.network
     }
 
+    /// Begins with the values of `first`, a network of the same shape, in place of its own.
+    ///
+    /// # Errors
+    /// If a tensor can't be read from its device, or `first` is another network.
+    pub fn begin_with(&mut self, average: &mut Ema<M>, first: &M) -> Result<()> {
+        self.network = params::import(self.network.clone(), &params::export(first)?)?;
+        *average = Ema::new(&self.network);
+        Ok(())
+    }
+
     /// One step on `batch`, worked through in `step.accumulate` parts, and on with the moving average.
     /// `loss` gives the [`Share`] of each part.
     ///

@@ -44,6 +44,9 @@ crate::knobs! {
         pub code_decay: f64 = 0.99,
         /// How strongly the encoder is held to its codes (the paper's beta).
         pub commitment: f64 = 0.25,
+        /// Share of the steps that learn the codes alone, 0 to below 1; then these stay, and the other steps learn which
+        /// stand together, as in the paper. 0 learns both all the time.
+        pub codes_first: f64 = 0.0,
         /// What the decoder says of a pixel: `logistic`, `gaussian`, `softmax`, or `bernoulli` for black and white.
         pub decoder: Kind = Kind::Logistic,
         /// Logistics in the mixture of a pixel of `logistic`, 1 to 64.
@@ -179,11 +182,14 @@ fn code_nats(logits: Tensor<4>, codes: Tensor<1, Int>) -> Tensor<1> {
 
 // ---- Learning ----
 
-/// A VQ-VAE in training: the prior learns beside it from the codes of the moment.
+/// A VQ-VAE in training: the prior learns beside it from the codes of the moment, or after it from those that
+/// came out.
 struct VqVaeLearner {
     autoencoder: NetworkTraining<VqVae>,
     prior: NetworkTraining<GatedPixelCnn>,
     commitment: f64,
+    /// The first step of the prior alone; 0 if both learn all the time.
+    prior_from: u32,
     model: VqVaeModel,
 }
 
@@ -208,14 +214,30 @@ impl VqVaeLearner {
         })
     }
 
-    /// The prior's step on the codes of the autoencoder as it now is.
+    /// The autoencoder's losses when it learns no more.
+    fn measure_codes(&self, batch: &Batch, step: &Step) -> Result<Losses> {
+        let VqVaeModel { network, pixels, shape, .. } = &self.model;
+        let x = observed(pixels, batch, step).inner();
+        let z = network.model().encode(x.clone());
+        let (codes, _) = network.model().quantise(&z);
+        let scale = bits_per_dim(1.0, shape.len()) / batch.len() as f64;
+        let number = |value: Tensor<1>| f64::from(value.into_scalar::<f32>()) * scale;
+        let held = number((z - codes.clone()).square().sum()) * self.commitment;
+        let distortion = number(pixels.nats(network.model().decode(codes), x).sum());
+        Ok(Losses(vec![("loss", distortion + held), ("distortion", distortion), ("commitment", held)]))
+    }
+
+    /// The prior's step: on the codes of the autoencoder as it now is, or of its average that stays.
     fn learn_prior(&mut self, batch: &Batch, step: &Step) -> Result<Losses> {
-        let Self { autoencoder, prior, model, .. } = self;
-        let VqVaeModel { prior: average, pixels, shape, classes, .. } = model;
+        let Self { autoencoder, prior, model, prior_from, .. } = self;
+        let VqVaeModel { network: settled, prior: average, pixels, shape, classes, .. } = model;
         let scale = bits_per_dim(1.0, shape.len()) / batch.len() as f64;
         prior.step(average, batch, step, |network, part| {
             let x = observed(pixels, part, step);
-            let (codes, indices) = autoencoder.network().quantise(&autoencoder.network().encode(x));
+            let (codes, indices) = match *prior_from {
+                0 => autoencoder.network().quantise(&autoencoder.network().encode(x)),
+                _ => settled.model().quantise(&settled.model().encode(x.inner())),
+            };
             let classes = if classes.is_empty() { &[][..] } else { &part.labels };
             let mode = Mode::Train { seed: step.seed, step: step.number, offset: part.offset as u32 };
             let device = part.images.device();
@@ -235,9 +257,12 @@ fn observed(pixels: &PixelDistribution, part: &Batch, step: &Step) -> Tensor<4> 
 impl Learner for VqVaeLearner {
     /// The loss is the autoencoder's; with the prior's it bounds the bits per dimension.
     fn step(&mut self, batch: &Batch, step: &Step) -> Result<Losses> {
-        let mut losses = self.learn_codes(batch, step)?;
-        let prior = self.learn_prior(batch, step)?;
-        losses.0.push(("prior", prior.main()));
+        let settled = self.prior_from > 0 && step.number >= self.prior_from;
+        let mut losses =
+            if settled { self.measure_codes(batch, step)? } else { self.learn_codes(batch, step)? };
+        if settled || self.prior_from == 0 {
+            losses.0.push(("prior", self.learn_prior(batch, step)?.main()));
+        }
         Ok(losses)
     }
 
@@ -430,7 +455,12 @@ impl Config {
         within("mixtures", knobs.mixtures, 1..=64)?;
         within("prior_width", knobs.prior_width, 2..=1024)?;
         within("prior_layers", knobs.prior_layers, 1..=100)?;
-        for (key, value) in [("code_decay", knobs.code_decay), ("dropout", knobs.dropout)] {
+        let shares = [
+            ("code_decay", knobs.code_decay),
+            ("dropout", knobs.dropout),
+            ("codes_first", knobs.codes_first),
+        ];
+        for (key, value) in shares {
             if !(0.0..1.0).contains(&value) {
                 return Err(Error::config(format!(
                     "model.{key} is {value}; it must be at least 0 and below 1"
@@ -549,6 +579,7 @@ fn learner(recipe: &Recipe, facts: &DataFacts, device: &Device) -> Result<Box<dy
         autoencoder: NetworkTraining::new(network, &recipe.train),
         prior: NetworkTraining::new(prior, &recipe.train),
         commitment: config.knobs.commitment,
+        prior_from: (config.knobs.codes_first * f64::from(recipe.train.steps.unwrap_or(0))) as u32,
         model,
     }))
 }

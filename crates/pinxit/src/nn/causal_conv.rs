@@ -5,17 +5,20 @@ use burn::tensor::ops::PadMode;
 use burn::tensor::{Tensor, TensorData};
 
 use super::stepwise::Taps;
-use super::{Init, MaskType, ops};
+use super::weight_norm::{self, weight_norm};
+use super::{Init, MaskType, Weights, ops};
 
 /// 2-D convolution that looks up, or up and left, from the pixel: no weight is stored for what a mask
 /// would hide (van den Oord et al. 2016, "Conditional Image Generation with PixelCNN Decoders", section
 /// 2.2; the down-shifted and down-right-shifted convolutions of Salimans et al. 2017, section 2.5).
 #[derive(Module, Debug)]
 pub struct CausalConv2d {
-    /// `[out, in, rows, columns]`.
+    /// `[out, in, rows, columns]`; with a gain its direction alone counts.
     pub weight: Param<Tensor<4>>,
     /// `[out]`.
     pub bias: Param<Tensor<1>>,
+    /// `[out]`, of a weight that is normalised.
+    pub gain: Option<Param<Tensor<1>>>,
     /// Columns seen to the right of the pixel.
     right: usize,
     /// Rows and columns by which everything that is seen lies further back.
@@ -38,6 +41,7 @@ impl CausalConv2d {
         Self {
             weight: init.weight([output, input, rows, columns], fan_in),
             bias: init.bias([output], fan_in),
+            gain: None,
             right: 0,
             shift: [0, 0],
             stride: 1,
@@ -57,6 +61,14 @@ impl CausalConv2d {
         Self { stride, ..self }
     }
 
+    /// With weight normalisation (see [`weight_norm`](super::weight_norm)); gains begin as 1 and biases as 0.
+    #[must_use]
+    pub fn weight_normalised(self, init: &mut Init) -> Self {
+        let shape @ [output, ..] = self.weight.dims();
+        let weight = init.with(Weights::Normal(weight_norm::STD), |init| init.weight(shape, 1));
+        Self { weight, bias: init.zeros([output]), gain: Some(init.ones([output])), ..self }
+    }
+
     /// At the last tap, channel c belongs to colour `c % colours` and sees the colours before its own
     /// (type A) or up to its own (type B), as [`MaskedConv2d`](super::MaskedConv2d) does.
     #[must_use]
@@ -68,6 +80,9 @@ impl CausalConv2d {
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let ([_, _, height, width], [_, _, rows, columns]) = (x.dims(), self.weight.dims());
         let [down, right] = self.shift;
+        if [rows + down, columns + right] == [1, 1] {
+            return ops::conv2d(x, self.seen_weight(), Some(self.bias.val()), self.stride, 0);
+        }
         let before = columns - 1 - self.right;
         let x = x.pad([(rows - 1 + down, 0), (before + right, self.right)], PadMode::Constant(0.0));
         let x = x.narrow(2, 0, height + rows - 1).narrow(3, 0, width + columns - 1);
@@ -75,7 +90,10 @@ impl CausalConv2d {
     }
 
     fn seen_weight(&self) -> Tensor<4> {
-        let weight = self.weight.val();
+        let weight = match &self.gain {
+            Some(gain) => weight_norm(self.weight.val(), gain.val(), 0),
+            None => self.weight.val(),
+        };
         let Some((mask, colours)) = self.mask else { return weight };
         let dims @ [_, _, rows, columns] = weight.dims();
         let mask = ops::causal_mask(dims, [rows - 1, columns - 1], mask, colours);

@@ -58,6 +58,11 @@ impl Tally {
         self.add(2 * channels, 0, channels * height * width);
     }
 
+    /// The gains of a weight of `output` outputs that is [normalised](super::weight_norm).
+    pub fn gains(&mut self, output: usize) {
+        self.add(output, 0, 0);
+    }
+
     /// An [`Embedding`](super::Embedding).
     pub fn embedding(&mut self, classes: usize, dim: usize) {
         self.add(classes * dim, 0, 0);

@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor, TensorData};
 
-use super::Init;
+use super::{Init, Weights};
 
 /// A learned vector for each class.
 #[derive(Module, Debug)]
@@ -16,6 +16,11 @@ impl Embedding {
     /// Standard normal vectors of `dim` values for each of `classes`.
     pub fn new(classes: usize, dim: usize, init: &mut Init) -> Self {
         Self { weight: init.normal([classes, dim]) }
+    }
+
+    /// The same with a standard deviation of `std`.
+    pub fn scaled(classes: usize, dim: usize, std: f64, init: &mut Init) -> Self {
+        Self { weight: init.with(Weights::Normal(std), |init| init.weight([classes, dim], 1)) }
     }
 
     /// Class of each picture -> `[B, dim]`. Every class must be known.

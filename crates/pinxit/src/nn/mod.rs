@@ -29,6 +29,7 @@ mod time;
 mod unet;
 mod unet_blocks;
 mod unet_config;
+pub mod weight_norm;
 
 pub use batch_norm::BatchNorm;
 pub use buffer::Buffer;

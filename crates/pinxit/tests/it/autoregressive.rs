@@ -145,6 +145,24 @@ fn losses_and_gradients_are_those_of_pytorch() {
     each_of(&EqualsPyTorch, [4, 5], [6, 2], 2);
 }
 
+/// Oracle: the definition of a first pass (Salimans and Kingma 2016, eq. 5 and 6).
+#[test]
+fn outputs_of_plus_plus_begin_with_mean_0_and_deviation_1_over_the_first_pictures() {
+    let case = Case::new(Kind::Logistic, 3, [6, 5], [12, 1]);
+    let network = PixelCnnPlusPlus::new(&case.config, 2, &mut Init::new(1, &Device::flex()));
+    let (x, classes) = (case.picture(8, 3), [0, 1, 0, 1, 1, 0, 0, 1]);
+    let started = network.started(x.clone(), &classes, &Mode::Eval).unwrap();
+    let worst = |network: &PixelCnnPlusPlus| {
+        let y = network.forward(x.clone(), &classes, &Mode::Eval).swap_dims(0, 1).flatten::<2>(1, 3);
+        let mean = y.clone().mean_dim(1);
+        let deviation = (y - mean.clone()).square().mean_dim(1).sqrt();
+        let off = [values(mean), values(deviation.sub_scalar(1.0))].concat();
+        off.into_iter().map(f32::abs).fold(0.0, f32::max)
+    };
+    assert!(worst(&started) < 1e-3, "{}", worst(&started));
+    assert!(worst(&network) > 0.1);
+}
+
 /// Changes every value of a picture in turn.
 struct Causality;
 

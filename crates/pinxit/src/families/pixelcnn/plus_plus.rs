@@ -3,22 +3,23 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, activation};
 
-use crate::likelihood::autoregressive::gated::single;
 use crate::likelihood::autoregressive::setup::NetworkConfig;
 use crate::likelihood::autoregressive::{Autoregressive, Place, Start, Walk};
 use crate::nn::stepwise::{Taps, Trail};
-use crate::nn::{CausalConv2d, Conv2d, Cost, Dropout, Embedding, Init, Mode, Tally, ops};
+use crate::nn::weight_norm::{self, FirstPass, weight_norm};
+use crate::nn::{CausalConv2d, Cost, Dropout, Embedding, Init, Mode, Tally, Weights, ops};
 
-/// The network of Salimans et al. 2017, figure 2, without weight normalisation: a stream u that sees the
-/// rows above and a stream v that sees the pixels to the left as well, each on its way to smaller sizes
-/// and back, with a short-cut from every layer of the way down to one of the way up.
+/// The network of Salimans et al. 2017, figure 2: a stream u that sees the rows above and a stream v that sees the
+/// pixels to the left as well, each on its way to smaller sizes and back, with a short-cut from every layer of the
+/// way down to one of the way up. All weights are normalised, and begin as the first pictures ask (Salimans and
+/// Kingma 2016), as in the paper's code.
 #[derive(Module, Debug)]
 pub struct PixelCnnPlusPlus {
     u_in: CausalConv2d,
     v_in_above: CausalConv2d,
     v_in_left: CausalConv2d,
     levels: Vec<Level>,
-    out: Conv2d,
+    out: CausalConv2d,
 }
 
 /// The layers of one size; in every pair the stream u comes first.
@@ -36,7 +37,7 @@ struct Level {
 struct GatedResnet {
     conv_1: CausalConv2d,
     /// Of another stream, or of the way down.
-    shortcut: Option<Conv2d>,
+    shortcut: Option<CausalConv2d>,
     dropout: Dropout,
     conv_2: CausalConv2d,
     class_embedding: Option<Embedding>,
@@ -48,16 +49,55 @@ struct GatedResnet {
 struct ShiftedDeconv2d {
     /// `[in, out, 2, columns]`.
     weight: Param<Tensor<4>>,
+    /// `[out]` each.
     bias: Param<Tensor<1>>,
+    gain: Param<Tensor<1>>,
 }
 
 /// Rows and columns of the convolutions of the streams u and v.
 const KERNELS: [[usize; 2]; 2] = [[2, 3], [2, 2]];
 
+/// Standard deviation of a layer's first outputs, and of the gates of a residual layer.
+const STD: f64 = 1.0;
+const GATE_STD: f64 = 0.1;
+/// Standard deviation of what a class first adds.
+const CLASS_STD: f64 = 0.05;
+
 /// A causal convolution of stream u (0) or v (1).
 fn stream_conv(stream: usize, input: usize, output: usize, init: &mut Init) -> CausalConv2d {
     let new = if stream == 0 { CausalConv2d::down } else { CausalConv2d::down_right };
-    new(input, output, KERNELS[stream], init)
+    new(input, output, KERNELS[stream], init).weight_normalised(init)
+}
+
+/// A convolution of the pixel alone.
+fn pixel_conv(input: usize, output: usize, init: &mut Init) -> CausalConv2d {
+    CausalConv2d::down_right(input, output, [1, 1], init).weight_normalised(init)
+}
+
+/// One pass through the network.
+struct Pass<'a> {
+    classes: &'a [u32],
+    mode: &'a Mode,
+    /// Where first gains and biases are kept, if they are looked for.
+    first: Option<FirstPass>,
+}
+
+impl Pass<'_> {
+    fn conv(&self, conv: &CausalConv2d, x: Tensor<4>, std: f64) -> Tensor<4> {
+        let y = conv.forward(x);
+        match (&self.first, &conv.gain) {
+            (Some(first), Some(gain)) => first.settle(y, gain, &conv.bias, std),
+            _ => y,
+        }
+    }
+
+    fn deconv(&self, conv: &ShiftedDeconv2d, x: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
+        let y = conv.forward(x, size);
+        match &self.first {
+            Some(first) => first.settle(y, &conv.gain, &conv.bias, STD),
+            None => y,
+        }
+    }
 }
 
 /// `elu([x, -x])` over the channels (Shang et al. 2016 with an ELU).
@@ -82,12 +122,13 @@ impl PixelCnnPlusPlus {
     /// way down.
     pub fn new(config: &NetworkConfig, sizes: usize, init: &mut Init) -> Self {
         let (input, width) = (config.input + 1, config.width);
+        let first = |conv: CausalConv2d, init: &mut Init| conv.weight_normalised(init);
         Self {
-            u_in: CausalConv2d::down(input, width, [2, 3], init).shifted(1, 0),
-            v_in_above: CausalConv2d::down(input, width, [1, 3], init).shifted(1, 0),
-            v_in_left: CausalConv2d::down_right(input, width, [2, 1], init).shifted(0, 1),
+            u_in: first(CausalConv2d::down(input, width, [2, 3], init).shifted(1, 0), init),
+            v_in_above: first(CausalConv2d::down(input, width, [1, 3], init).shifted(1, 0), init),
+            v_in_left: first(CausalConv2d::down_right(input, width, [2, 1], init).shifted(0, 1), init),
             levels: (0..sizes).map(|level| Level::new(config, level + 1 == sizes, init)).collect(),
-            out: Conv2d::new(width, config.output, 1, init),
+            out: pixel_conv(width, config.output, init),
         }
     }
 
@@ -96,6 +137,7 @@ impl PixelCnnPlusPlus {
         let (mut tally, width) = (Tally::default(), config.width);
         for (taps, _) in [(6, "u"), (3, "v above"), (2, "v left")] {
             tally.taps(config.input + 1, width, taps, config.size);
+            tally.gains(width);
         }
         for level in 0..sizes {
             let size = config.size.map(|side| side.div_ceil(1 << level));
@@ -103,8 +145,10 @@ impl PixelCnnPlusPlus {
             let mut resnet = |taps: usize, shortcut: usize| {
                 tally.taps(2 * width, width, taps, size);
                 tally.taps(2 * width, 2 * width, taps, size);
+                tally.gains(3 * width);
                 if shortcut > 0 {
-                    tally.conv2d(2 * shortcut * width, width, 1, 1, size);
+                    tally.taps(2 * shortcut * width, width, 1, size);
+                    tally.gains(width);
                 }
                 tally.embedding(config.classes, 2 * width);
             };
@@ -121,41 +165,47 @@ impl PixelCnnPlusPlus {
                 for taps in [6, 4] {
                     tally.taps(width, width, taps, half); // shrink
                     tally.taps(width, width, taps, half); // grow
+                    tally.gains(2 * width);
                 }
             }
         }
-        tally.conv2d(width, config.output, 1, 1, config.size);
+        tally.taps(width, config.output, 1, config.size);
+        tally.gains(config.output);
         tally.cost()
     }
 
     /// The levels from `number` on, to the smallest and back: both streams `[B, F, H, W]`.
-    fn run(
-        &self,
-        number: usize,
-        [mut u, mut v]: [Tensor<4>; 2],
-        classes: &[u32],
-        mode: &Mode,
-    ) -> [Tensor<4>; 2] {
+    fn run(&self, number: usize, [mut u, mut v]: [Tensor<4>; 2], pass: &Pass) -> [Tensor<4>; 2] {
         let level = &self.levels[number];
         let mut skips = vec![[u.clone(), v.clone()]];
         for [of_u, of_v] in &level.down {
-            u = of_u.forward(u, None, classes, mode);
-            v = of_v.forward(v, Some(u.clone()), classes, mode);
+            u = of_u.forward(u, None, pass);
+            v = of_v.forward(v, Some(u.clone()), pass);
             skips.push([u.clone(), v.clone()]);
         }
         if let ([shrink_u, shrink_v], [grow_u, grow_v]) = (level.shrink.as_slice(), level.grow.as_slice()) {
             let [_, _, height, width] = u.dims();
-            let small = self.run(number + 1, [shrink_u.forward(u), shrink_v.forward(v)], classes, mode);
-            let [small_u, small_v] = small;
-            (u, v) = (grow_u.forward(small_u, [height, width]), grow_v.forward(small_v, [height, width]));
+            let small = [pass.conv(shrink_u, u, STD), pass.conv(shrink_v, v, STD)];
+            let [small_u, small_v] = self.run(number + 1, small, pass);
+            u = pass.deconv(grow_u, small_u, [height, width]);
+            v = pass.deconv(grow_v, small_v, [height, width]);
         } else if let Some(last) = skips.pop() {
             [u, v] = last;
         }
         for ([of_u, of_v], [skip_u, skip_v]) in level.up.iter().zip(skips.into_iter().rev()) {
-            u = of_u.forward(u, Some(skip_u), classes, mode);
-            v = of_v.forward(v, Some(Tensor::cat(vec![u.clone(), skip_v], 1)), classes, mode);
+            u = of_u.forward(u, Some(skip_u), pass);
+            v = of_v.forward(v, Some(Tensor::cat(vec![u.clone(), skip_v], 1)), pass);
         }
         [u, v]
+    }
+
+    /// `[B, C, H, W]` -> `[B, P, H, W]`.
+    fn pass(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
+        let x = with_ones(x);
+        let u = pass.conv(&self.u_in, x.clone(), STD);
+        let v = pass.conv(&self.v_in_above, x.clone(), STD) + pass.conv(&self.v_in_left, x, STD);
+        let [_, v] = self.run(0, [u, v], pass);
+        pass.conv(&self.out, activation::elu(v, 1.0), STD)
     }
 }
 
@@ -181,23 +231,25 @@ impl GatedResnet {
         let width = config.width;
         Self {
             conv_1: stream_conv(stream, 2 * width, width, init),
-            shortcut: (shortcut > 0).then(|| Conv2d::new(2 * shortcut, width, 1, init)),
+            shortcut: (shortcut > 0).then(|| pixel_conv(2 * shortcut, width, init)),
             dropout: Dropout::new(config.dropout, init),
             conv_2: stream_conv(stream, 2 * width, 2 * width, init),
-            class_embedding: (config.classes > 0).then(|| Embedding::new(config.classes, 2 * width, init)),
+            class_embedding: (config.classes > 0)
+                .then(|| Embedding::scaled(config.classes, 2 * width, CLASS_STD, init)),
         }
     }
 
     /// x and the short-cut's end `[B, F or 2F, H, W]` -> `[B, F, H, W]`.
-    fn forward(&self, x: Tensor<4>, other: Option<Tensor<4>>, classes: &[u32], mode: &Mode) -> Tensor<4> {
-        let mut y = self.conv_1.forward(concat_elu(x.clone()));
+    fn forward(&self, x: Tensor<4>, other: Option<Tensor<4>>, pass: &Pass) -> Tensor<4> {
+        let mut y = pass.conv(&self.conv_1, concat_elu(x.clone()), STD);
         if let (Some(shortcut), Some(other)) = (&self.shortcut, other) {
-            y = y + shortcut.forward(concat_elu(other));
+            y = y + pass.conv(shortcut, concat_elu(other), STD);
         }
-        let mut y = self.conv_2.forward(self.dropout.forward(concat_elu(y), mode)); // [B, 2F, H, W]
+        let y = self.dropout.forward(concat_elu(y), pass.mode);
+        let mut y = pass.conv(&self.conv_2, y, GATE_STD); // [B, 2F, H, W]
         if let Some(embedding) = &self.class_embedding {
             let [batch, features, _, _] = y.dims();
-            y = y + embedding.forward(classes).reshape([batch, features, 1, 1]);
+            y = y + embedding.forward(pass.classes).reshape([batch, features, 1, 1]);
         }
         x + gate(y)
     }
@@ -205,8 +257,13 @@ impl GatedResnet {
 
 impl ShiftedDeconv2d {
     fn new(width: usize, [rows, columns]: [usize; 2], init: &mut Init) -> Self {
-        let fan_in = width * rows * columns;
-        Self { weight: init.weight([width, width, rows, columns], fan_in), bias: init.bias([width], fan_in) }
+        let shape = [width, width, rows, columns];
+        let weight = init.with(Weights::Normal(weight_norm::STD), |init| init.weight(shape, 1));
+        Self { weight, bias: init.zeros([width]), gain: init.ones([width]) }
+    }
+
+    fn seen_weight(&self) -> Tensor<4> {
+        weight_norm(self.weight.val(), self.gain.val(), 1)
     }
 
     /// Columns that are cut off on the left.
@@ -216,14 +273,14 @@ impl ShiftedDeconv2d {
 
     /// `[B, F, ceil(H / 2), ceil(W / 2)]` -> `[B, F, H, W]`.
     fn forward(&self, x: Tensor<4>, [height, width]: [usize; 2]) -> Tensor<4> {
-        let y = ops::conv_transpose2d(x, self.weight.val(), Some(self.bias.val()), 2, 0, 0);
+        let y = ops::conv_transpose2d(x, self.seen_weight(), Some(self.bias.val()), 2, 0, 0);
         y.narrow(2, 0, height).narrow(3, self.cut(), width)
     }
 
     /// The same one pixel at a time: for an even and an odd row, and in it for an even and an odd column,
     /// what pixel (p, q) sees relative to (p / 2, q / 2).
     fn taps(&self) -> [[Taps; 2]; 2] {
-        let weight = self.weight.val().swap_dims(0, 1); // [out, in, rows, columns]
+        let weight = self.seen_weight().swap_dims(0, 1); // [out, in, rows, columns]
         let half = |distance: isize| (distance % 2 == 0).then_some(distance / 2);
         [0, 1].map(|odd_row| {
             [0, 1].map(|odd_column| {
@@ -239,11 +296,13 @@ impl ShiftedDeconv2d {
 
 impl Autoregressive for PixelCnnPlusPlus {
     fn forward(&self, x: Tensor<4>, classes: &[u32], mode: &Mode) -> Tensor<4> {
-        let x = with_ones(x);
-        let u = self.u_in.forward(x.clone());
-        let v = self.v_in_above.forward(x.clone()) + self.v_in_left.forward(x);
-        let [_, v] = self.run(0, [u, v], classes, mode);
-        self.out.forward(activation::elu(v, 1.0)) // [B, P, H, W]
+        self.pass(x, &Pass { classes, mode, first: None })
+    }
+
+    fn started(&self, x: Tensor<4>, classes: &[u32], mode: &Mode) -> Option<Self> {
+        let pass = Pass { classes, mode, first: Some(FirstPass::default()) };
+        self.pass(x, &pass);
+        pass.first.map(|first| first.applied(self.clone()))
     }
 
     fn walk<'a>(&'a self, start: &Start) -> Box<dyn Walk + 'a> {
@@ -253,7 +312,7 @@ impl Autoregressive for PixelCnnPlusPlus {
             u_in: self.u_in.taps(),
             v_in: [self.v_in_above.taps(), self.v_in_left.taps()],
             levels: levels.map(|(number, level)| LevelWalk::new(level, number, start)).collect(),
-            out: single(&self.out),
+            out: self.out.taps(),
             place: Place::first(start.width),
             row_is_new: true,
             input: Trail::new(start.batch, channels, 3, &start.device),
@@ -336,7 +395,7 @@ impl ResnetWalk {
         let trail = || Trail::new(start.batch, resnet.conv_1.weight.dims()[1], 2, &start.device);
         Self {
             conv_1: resnet.conv_1.taps(),
-            shortcut: resnet.shortcut.as_ref().map(single),
+            shortcut: resnet.shortcut.as_ref().map(CausalConv2d::taps),
             conv_2: resnet.conv_2.taps(),
             class: resnet.class_embedding.as_ref().map(|embedding| embedding.forward(&start.classes)),
             seen_1: trail(),

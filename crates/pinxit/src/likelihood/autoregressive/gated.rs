@@ -163,7 +163,7 @@ pub(crate) fn rectified(convs: &[MaskedConv2d]) -> Vec<Taps> {
 }
 
 /// The 1x1 convolution as a matrix.
-pub(crate) fn single(conv: &Conv2d) -> Taps {
+fn single(conv: &Conv2d) -> Taps {
     Taps::single(conv.weight.val(), conv.bias.as_ref().map(Param::val))
 }
 

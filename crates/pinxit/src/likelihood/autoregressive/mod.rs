@@ -25,6 +25,12 @@ pub trait Autoregressive: Module + Sync + 'static {
     /// on its channels before c, and on nothing else of the picture.
     fn forward(&self, x: Tensor<4>, classes: &[u32], mode: &Mode) -> Tensor<4>;
 
+    /// The network with first weights that depend on data, the first pictures that are trained on; `None` if its
+    /// own do as they are.
+    fn started(&self, _x: Tensor<4>, _classes: &[u32], _mode: &Mode) -> Option<Self> {
+        None
+    }
+
     /// The same, pixel by pixel.
     fn walk<'a>(&'a self, start: &Start) -> Box<dyn Walk + 'a>;
 }

@@ -9,6 +9,7 @@ mod format;
 mod options;
 mod preview;
 mod progress;
+mod provenance;
 mod settings;
 mod stop;
 mod terminal;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => commands::demo::run(&options),
         Command::Train(options) => commands::train::run(&options),
         Command::Sample(options) => commands::sample::run(&options),
+        Command::Translate(options) => commands::translate::run(&options),
         Command::Encode(options) => commands::latents::encode(&options),
         Command::Decode(options) => commands::latents::decode(&options),
         Command::Data(options) => commands::data::run(&options),

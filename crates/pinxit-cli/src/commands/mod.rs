@@ -12,3 +12,4 @@ pub(crate) mod recipes;
 pub(crate) mod runs;
 pub(crate) mod sample;
 pub(crate) mod train;
+pub(crate) mod translate;

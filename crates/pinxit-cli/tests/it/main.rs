@@ -8,4 +8,5 @@ mod latents;
 mod program;
 mod reports;
 mod runs;
+mod translate;
 mod usage;

@@ -21,10 +21,13 @@ pub mod augment;
 mod cache;
 mod cifar;
 pub mod contact;
+mod crop;
 pub(crate) mod decode;
+mod find;
 mod folder;
 mod idx;
 pub mod loader;
+pub mod pairs;
 pub(crate) mod planes;
 mod prepare;
 pub mod report;
@@ -34,7 +37,9 @@ pub mod split;
 mod survey;
 
 pub use cache::default_cache_dir;
+pub use find::find_pictures;
 pub use loader::Loader;
+pub use pairs::Inputs;
 pub use report::ScanReport;
 pub use split::{Split, View};
 
@@ -50,6 +55,9 @@ pub struct Opened {
 
 /// Opens the pictures that `recipe.source` names and brings them to one shape.
 ///
+/// With `recipe.pair` the set has [`inputs`](Dataset::inputs), with `recipe.crop` its pictures are read
+/// in parts.
+///
 /// The decoded pictures are kept in `cache_dir` (see [`default_cache_dir`]) and found there the
 /// next time, as long as neither the files nor the settings change.
 ///
@@ -58,6 +66,18 @@ pub struct Opened {
 /// [`Error::Io`] if a folder can't be read or the cache can't be written, [`Error::Interrupted`]
 /// when the watcher stops it. A picture that can't be used is no error: the report names it.
 pub fn open(recipe: &DataRecipe, cache_dir: &Path, watch: &mut dyn Watch) -> Result<Opened> {
+    let opened = match recipe.pair {
+        Some(pair) => pairs::open(pair, recipe, cache_dir, watch)?,
+        None => open_one(recipe, cache_dir, watch)?,
+    };
+    match recipe.crop {
+        Some(sides) => Ok(Opened { dataset: crop::crop(opened.dataset.into(), sides)?, ..opened }),
+        None => Ok(opened),
+    }
+}
+
+/// Opens the pictures of `recipe.source` by themselves.
+fn open_one(recipe: &DataRecipe, cache_dir: &Path, watch: &mut dyn Watch) -> Result<Opened> {
     if let Some(name) = recipe.source.strip_prefix("builtin:") {
         let dataset = builtin::open(name, recipe)?;
         let report = ScanReport::of(&*dataset, &recipe.source);
@@ -70,8 +90,12 @@ pub fn open(recipe: &DataRecipe, cache_dir: &Path, watch: &mut dyn Watch) -> Res
     if !path.exists() {
         return Err(Error::data(path, format!("not found; name {SOURCES}")));
     }
-    let source = if path.is_dir() { folder_source(path, recipe)? } else { file_source(path, recipe)? };
-    prepare::prepare(&*source, recipe, cache_dir, watch)
+    prepare::prepare(&*source(path, recipe)?, recipe, cache_dir, watch)
+}
+
+/// The pictures at a path, not yet brought to one shape.
+fn source(path: &Path, recipe: &DataRecipe) -> Result<Box<dyn Source>> {
+    if path.is_dir() { folder_source(path, recipe) } else { file_source(path, recipe) }
 }
 
 /// What can be opened, for messages.
@@ -160,6 +184,33 @@ pub struct DataFacts {
     pub classes: Vec<String>,
     /// Number of training pictures.
     pub count: usize,
+    /// What goes into a model of pictures to pictures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<InputFacts>,
+}
+
+/// What a family of pictures to pictures must know of what goes in: pictures of the same sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct InputFacts {
+    /// Their channels.
+    pub channels: usize,
+    /// Whether each belongs to the picture that it is to become.
+    pub paired: bool,
+}
+
+impl DataFacts {
+    /// The facts of training pictures.
+    pub fn of(dataset: &dyn Dataset) -> Self {
+        let inputs = dataset.inputs();
+        let facts =
+            |inputs: Inputs| InputFacts { channels: inputs.dataset.shape().channels, paired: inputs.paired };
+        Self {
+            shape: dataset.shape(),
+            classes: dataset.classes().to_vec(),
+            count: dataset.len(),
+            inputs: inputs.map(facts),
+        }
+    }
 }
 
 /// Pictures that were decoded, cropped and scaled to one shape.
@@ -190,6 +241,23 @@ pub trait Dataset: Send + Sync {
     /// A number that identifies the content of picture `index`, stable when pictures are added:
     /// decides the split and the identity in reports.
     fn content_hash(&self, index: usize) -> u64;
+
+    /// The pictures that go into a model which is to make these; none for models that need none.
+    fn inputs(&self) -> Option<Inputs> {
+        None
+    }
+
+    /// Rows and columns by which the part that is read of a picture can move.
+    fn room(&self) -> [usize; 2] {
+        [0, 0]
+    }
+
+    /// As [`read`](Self::read), the part that begins at `offset`, rows and columns within the
+    /// [`room`](Self::room).
+    fn read_at(&self, index: usize, offset: [usize; 2], out: &mut [f32]) {
+        let _ = offset;
+        self.read(index, out);
+    }
 }
 
 /// What a learner sees in one step.
@@ -197,6 +265,8 @@ pub trait Dataset: Send + Sync {
 pub struct Batch {
     /// `[B, C, H, W]` in `[-1, 1]`.
     pub images: Tensor<4>,
+    /// What goes into a model of pictures to pictures, `[B, C', H, W]` in `[-1, 1]`.
+    pub inputs: Option<Tensor<4>>,
     /// `[B]` indices of classes; empty if the data has none.
     pub labels: Vec<u32>,
     /// `[B]` indices into the data set.
@@ -209,16 +279,15 @@ pub struct Batch {
 impl Batch {
     /// The pictures of `dataset` from `indices.start` to before `indices.end`, which it must have.
     pub fn read(dataset: &dyn Dataset, indices: Range<usize>, device: &Device) -> Self {
-        let ImageShape { channels, height, width } = dataset.shape();
-        let size = dataset.shape().len();
-        let mut values = vec![0.0; indices.len() * size];
-        for (index, picture) in indices.clone().zip(values.chunks_exact_mut(size.max(1))) {
-            dataset.read(index, picture);
-        }
-        let data = TensorData::new(values, [indices.len(), channels, height, width]);
         let label = |index| dataset.label(index);
+        let inputs = dataset.inputs().map(|inputs| {
+            // Pictures that belong to none in particular go round where there are fewer of them.
+            let count = inputs.dataset.len().max(1);
+            read_images(&*inputs.dataset, indices.clone().map(|index| index % count), device)
+        });
         Self {
-            images: Tensor::from_data(data, device),
+            images: read_images(dataset, indices.clone(), device),
+            inputs,
             labels: if dataset.classes().is_empty() {
                 Vec::new()
             } else {
@@ -246,8 +315,10 @@ impl Batch {
             .step_by(size)
             .map(|start| {
                 let end = (start + size).min(self.len());
+                let part = |images: &Tensor<4>| images.clone().narrow(0, start, end - start);
                 Batch {
-                    images: self.images.clone().narrow(0, start, end - start),
+                    images: part(&self.images),
+                    inputs: self.inputs.as_ref().map(part),
                     labels: self.labels.get(start..end).map_or_else(Vec::new, <[u32]>::to_vec),
                     ids: self.ids[start..end].to_vec(),
                     offset: self.offset + start,
@@ -255,4 +326,19 @@ impl Batch {
             })
             .collect()
     }
+}
+
+/// The pictures at `indices`, `[B, C, H, W]`.
+fn read_images(
+    dataset: &dyn Dataset,
+    indices: impl ExactSizeIterator<Item = usize>,
+    device: &Device,
+) -> Tensor<4> {
+    let ImageShape { channels, height, width } = dataset.shape();
+    let (size, count) = (dataset.shape().len(), indices.len());
+    let mut values = vec![0.0; count * size];
+    for (index, picture) in indices.zip(values.chunks_exact_mut(size.max(1))) {
+        dataset.read(index, picture);
+    }
+    Tensor::from_data(TensorData::new(values, [count, channels, height, width]), device)
 }

@@ -91,13 +91,16 @@ pub(super) fn prepare(
 ) -> Result<Prepared> {
     let family = families::find(&recipe.family)?;
     check(&recipe)?;
+    family.material.settle(&mut recipe.data)?;
     let opened = data::open(&recipe.data, &data::default_cache_dir(), watch)?;
     let all: Arc<dyn Dataset> = opened.dataset.into();
     let shape = all.shape();
-    recipe.data.size = Some([shape.height, shape.width]);
+    if recipe.data.crop.is_none() {
+        recipe.data.size = Some([shape.height, shape.width]);
+    }
     recipe.data.channels = Some(shape.channels);
     let train: Arc<dyn Dataset> = Arc::new(split::view(all.clone(), Split::Train, recipe.data.holdout)?);
-    let facts = DataFacts { shape, classes: train.classes().to_vec(), count: train.len() };
+    let facts = DataFacts::of(&*train);
     let fingerprint = fingerprint(train.as_ref());
     let machine = Machine::look();
     let budget = budget(&recipe, &machine);
@@ -246,10 +249,16 @@ fn settle_steps(recipe: &mut Recipe, seconds_per_step: Option<f64>) {
 /// the pictures that it began with.
 fn fingerprint(dataset: &dyn Dataset) -> String {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64; // FNV-1a over 64-bit words
-    for index in 0..dataset.len() {
-        for word in [dataset.content_hash(index), u64::from(dataset.label(index))] {
-            hash = (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3);
+    let mut add = |dataset: &dyn Dataset| {
+        for index in 0..dataset.len() {
+            for word in [dataset.content_hash(index), u64::from(dataset.label(index))] {
+                hash = (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3);
+            }
         }
+    };
+    add(dataset);
+    if let Some(inputs) = dataset.inputs() {
+        add(&*inputs.dataset);
     }
     format!("{} pictures {hash:016x}", dataset.len())
 }
@@ -260,7 +269,12 @@ mod tests {
     use crate::data::ImageShape;
 
     fn facts(count: usize) -> DataFacts {
-        DataFacts { shape: ImageShape { channels: 3, height: 32, width: 32 }, classes: vec![], count }
+        DataFacts {
+            shape: ImageShape { channels: 3, height: 32, width: 32 },
+            classes: vec![],
+            count,
+            inputs: None,
+        }
     }
 
     fn machine(memory: u64) -> Machine {

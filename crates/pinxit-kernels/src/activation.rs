@@ -97,6 +97,26 @@ impl Activation {
         }
     }
 
+    /// Whether the derivative is a function of the value, so that the backward pass needs no more than the output.
+    pub(crate) fn told_by_value(self) -> bool {
+        match self {
+            Self::None | Self::Relu | Self::Tanh | Self::Sigmoid => true,
+            Self::LeakyRelu(slope) => slope > 0.0,
+            Self::Silu | Self::Gelu => false,
+        }
+    }
+
+    /// The derivative where the function is `y`, of a kind that is [`told_by_value`](Self::told_by_value).
+    #[inline(always)]
+    fn derivative_by_value(self, y: f32) -> f32 {
+        match self {
+            Self::Tanh => 1.0 - y * y,
+            Self::Sigmoid => y * (1.0 - y),
+            // The value of a rectifier has the sign of what it is the value of.
+            rectifier => rectifier.derivative(y),
+        }
+    }
+
     /// The same as a composition of Burn's operations.
     pub(crate) fn composite<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
         match self {
@@ -152,12 +172,25 @@ pub fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<
 struct Activate<const D: usize>(Activation);
 
 impl<const D: usize> Operation for Activate<D> {
+    fn keeps_inputs(&self) -> bool {
+        !self.0.told_by_value()
+    }
+
+    fn keeps_output(&self) -> bool {
+        self.0.told_by_value()
+    }
+
     fn forward(&self, inputs: &[Array]) -> Array {
         Array::new(forward(self.0, inputs[0].data()), inputs[0].dims::<D>())
     }
 
     fn backward(&self, inputs: &[Array], grad: &Array, _wanted: &[bool]) -> Vec<Option<Array>> {
-        vec![Some(Array::new(backward(self.0, inputs[0].data(), grad.data()), inputs[0].dims::<D>()))]
+        let dx = if self.0.told_by_value() {
+            backward_by_value(self.0, inputs[1].data(), grad.data())
+        } else {
+            backward(self.0, inputs[0].data(), grad.data())
+        };
+        vec![Some(Array::new(dx, inputs[0].dims::<D>()))]
     }
 }
 
@@ -175,9 +208,25 @@ fn backward(activation: Activation, x: &[f32], dy: &[f32]) -> Vec<f32> {
     dx
 }
 
+/// `dx` from `y`, for a kind that is [`Activation::told_by_value`].
+pub(crate) fn backward_by_value(activation: Activation, y: &[f32], dy: &[f32]) -> Vec<f32> {
+    let mut dx = unwritten(y.len());
+    threads::for_each_chunk([&mut dx], |range, [dx]| {
+        derivatives_by_value(activation, &y[range.clone()], &dy[range], dx);
+    });
+    dx
+}
+
 vectorised! {
     fn values(activation: Activation, x: &[f32], y: &mut [f32]) {
         along(activation, (1.0, 0.0), x, y);
+    }
+
+    /// `dz = dy activation'(z)` from `y = activation(z)`, for a kind that is [`Activation::told_by_value`].
+    fn derivatives_by_value(activation: Activation, y: &[f32], dy: &[f32], dz: &mut [f32]) {
+        for_kind!(activation => for ((dz, &y), &dy) in dz.iter_mut().zip(y).zip(dy) {
+            *dz = dy * activation.derivative_by_value(y);
+        });
     }
 
     fn derivatives(activation: Activation, x: &[f32], dy: &[f32], dx: &mut [f32]) {
@@ -270,6 +319,16 @@ mod tests {
                 let want: Vec<f64> = x.iter().zip(&dy).map(slope).collect();
                 assert_close(&backward(activation, &x, &dy), &want, 1e-6);
             }
+        }
+    }
+
+    #[test]
+    fn the_value_tells_the_derivative() {
+        let x: Vec<f32> = numbers(1000, 1).iter().map(|x| 4.0 * x).collect();
+        for activation in ALL.into_iter().filter(|activation| activation.told_by_value()) {
+            let y = forward(activation, &x);
+            let want: Vec<f64> = x.iter().map(|&x| twin::derivative(activation, f64::from(x))).collect();
+            assert_close(&backward_by_value(activation, &y, &vec![1.0; x.len()]), &want, 1e-5);
         }
     }
 

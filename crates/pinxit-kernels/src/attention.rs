@@ -8,7 +8,7 @@
 use crate::axis::Axis;
 use crate::buffer::unwritten;
 use crate::exp::exp;
-use crate::gemm::{Operand, Product, Target, gemm};
+use crate::gemm::{Operand, Product, Target, gemm_alone};
 use crate::glue::{self, Array, Operation};
 use crate::simd::vectorised;
 use crate::store::End;
@@ -142,16 +142,28 @@ impl<'a> Side<'a> {
         Self { data, count: columns, step: 1, along: columns }
     }
 
-    /// `out[i, j] += sum_t self[i, t] other[j, t]` over `depth` elements, row-major.
-    fn times(self, other: Side, depth: usize, out: &mut [f32]) {
+    /// `sum_t self[i, t] other[j, t]` over `depth` elements, row-major.
+    fn times(self, other: Side, depth: usize) -> Vec<f32> {
+        let mut out = unwritten(self.count * other.count);
+        let to = Target { rows: Axis::line(self.count, other.count), cols: Axis::line(other.count, 1) };
+        // SAFETY: the target is a row-major matrix.
+        unsafe { self.times_to(other, depth, to, false, &Shared::new(&mut out)) };
+        out
+    }
+
+    /// [`times`](Self::times) to other places, or added to what is there.
+    ///
+    /// # Safety
+    /// The places are different, and nobody else touches them.
+    unsafe fn times_to(self, other: Side, depth: usize, to: Target, add: bool, out: &Shared) {
         let product = Product {
             a: Operand::new(self.data, Axis::line(self.count, self.step), Axis::line(depth, self.along)),
             b: Operand::new(other.data, Axis::line(other.count, other.step), Axis::line(depth, other.along)),
-            to: Target { rows: Axis::line(self.count, other.count), cols: Axis::line(other.count, 1) },
-            end: End { add: true, ..End::default() },
+            to,
+            end: End { add, ..End::default() },
         };
-        // SAFETY: the target is a row-major matrix.
-        unsafe { gemm(product, out) };
+        // SAFETY: promised by the caller.
+        unsafe { gemm_alone(product, out) };
     }
 }
 
@@ -187,22 +199,56 @@ impl<'a> Head<'a> {
     }
 }
 
-/// Writes `block`, the features down and the tokens `range` across, to its place in the head `slab` of `out`.
-///
-/// # Safety
-/// Nobody else touches these tokens.
-unsafe fn store(block: &[f32], range: Range<usize>, head: Head, slab: usize, out: &Shared) {
-    let start = slab * head.tokens * head.width;
-    for (feature, row) in block.chunks_exact(range.len()).enumerate() {
-        if head.planes {
-            let at = start + feature * head.tokens;
+/// Where a product of some tokens and all features goes.
+struct Place<'a> {
+    /// The first of the tokens.
+    first: usize,
+    /// Whether it is added to what is there.
+    add: bool,
+    /// The numbers of the head.
+    out: Shared<'a>,
+}
+
+impl Head<'_> {
+    /// `sum_t tokens[i, t] features[j, t]` over `depth` elements to the place of token i and feature j in a head
+    /// like this one.
+    ///
+    /// # Safety
+    /// Nobody else touches these tokens.
+    unsafe fn put(&self, tokens: Side, features: Side, depth: usize, place: &Place) {
+        let (step, along) = self.steps();
+        let sizes = [1, 1, tokens.count];
+        let by_token = Axis::Grid { start: place.first * step, sizes, steps: [0, 0, step] };
+        let by_feature = Axis::line(features.count, along);
+        // SAFETY: promised by the caller; a head has different places.
+        unsafe {
+            // Neighbours in memory are columns.
+            if self.planes {
+                let to = Target { rows: by_feature, cols: by_token };
+                features.times_to(tokens, depth, to, place.add, &place.out);
+            } else {
+                let to = Target { rows: by_token, cols: by_feature };
+                tokens.times_to(features, depth, to, place.add, &place.out);
+            }
+        }
+    }
+
+    /// Multiplies the features of each token of `place` by its factor.
+    ///
+    /// # Safety
+    /// Nobody else touches these tokens.
+    unsafe fn scale(&self, factors: &[f32], place: &Place) {
+        let (lines, step) = if self.planes { (self.width, self.tokens) } else { (factors.len(), self.width) };
+        let (start, len) =
+            if self.planes { (place.first, factors.len()) } else { (place.first * self.width, self.width) };
+        for line in 0..lines {
+            let at = start + line * step;
             // SAFETY: promised by the caller.
-            unsafe { out.part(at + range.start..at + range.end) }.copy_from_slice(row);
-        } else {
-            for (token, &x) in range.clone().zip(row) {
-                let at = start + token * head.width + feature;
-                // SAFETY: promised by the caller.
-                unsafe { out.part(at..at + 1)[0] = x };
+            let row = unsafe { place.out.part(at..at + len) };
+            if self.planes {
+                row.iter_mut().zip(factors).for_each(|(x, factor)| *x *= factor);
+            } else {
+                row.iter_mut().for_each(|x| *x *= factors[line]);
             }
         }
     }
@@ -223,12 +269,15 @@ impl Attention {
             let range = self.range(block);
             let q = self.head(q, slab, [queries, width]);
             let (k, v) = (self.head(k, slab, [keys, width]), self.head(v, slab, [keys, value_width]));
-            let p = self.probabilities(q, k, range.clone());
-            let mut y = vec![0.0; value_width * range.len()];
-            v.features(0..keys).times(Side::columns(&p, range.len()), keys, &mut y);
+            let (p, factors) = self.powers(q, k, range.clone());
             let like = Head { tokens: queries, ..v };
+            let out = shared.slice(slab * queries * value_width..(slab + 1) * queries * value_width);
+            let place = Place { first: range.start, add: false, out };
             // SAFETY: every task has a head or queries of its own.
-            unsafe { store(&y, range, like, slab, &shared) };
+            unsafe {
+                like.put(Side::columns(&p, range.len()), v.features(0..keys), keys, &place);
+                like.scale(&factors[..range.len()], &place);
+            }
         });
         out
     }
@@ -238,13 +287,13 @@ impl Attention {
         block * size..self.sizes.queries.min((block + 1) * size)
     }
 
-    /// `softmax(scale k q^T)` for some queries of one head: keys down, queries across.
-    fn probabilities(&self, q: Head, k: Head, range: Range<usize>) -> Vec<f32> {
+    /// What becomes `softmax(scale k q^T)` for some queries of one head, keys down and queries across, when each
+    /// query is multiplied by its factor.
+    fn powers(&self, q: Head, k: Head, range: Range<usize>) -> (Vec<f32>, [f32; QUERIES]) {
         let queries = range.len();
-        let mut p = vec![0.0; k.tokens * queries];
-        k.all().times(q.tokens(range), k.width, &mut p);
-        softmax(&mut p, queries, self.scale);
-        p
+        let mut p = k.all().times(q.tokens(range), k.width);
+        let factors = powers(&mut p, queries, self.scale);
+        (p, factors)
     }
 
     /// With `p = softmax(scale q k^T)` and `out = p v`: `dv = p^T dout`, `dp = dout v^T`,
@@ -257,25 +306,21 @@ impl Attention {
             let (q, dout) =
                 (self.head(q, slab, [queries, width]), self.head(dout, slab, [queries, value_width]));
             let (k, v) = (self.head(k, slab, [keys, width]), self.head(v, slab, [keys, value_width]));
-            // Features down, tokens across, as `store` takes them.
-            let (mut dk, mut dv) = (vec![0.0; k.data.len()], vec![0.0; v.data.len()]);
+            let head = |n: usize, len: usize| outs[n].slice(slab * len..(slab + 1) * len);
             for range in (0..queries.div_ceil(self.sizes.block())).map(|block| self.range(block)) {
-                let count = range.len();
-                let p = self.probabilities(q, k, range.clone());
-                let mut ds = vec![0.0; p.len()];
-                dout.features(range.clone()).times(Side::rows(&p, count), count, &mut dv);
-                v.all().times(dout.tokens(range.clone()), value_width, &mut ds);
-                softmax_backward(&p, &mut ds, count, self.scale);
-                let mut dq = vec![0.0; count * width];
-                k.features(0..keys).times(Side::columns(&ds, count), keys, &mut dq);
-                q.features(range.clone()).times(Side::rows(&ds, count), count, &mut dk);
+                let (first, count) = (range.start, range.len());
+                let (mut p, factors) = self.powers(q, k, range.clone());
+                let mut ds = v.all().times(dout.tokens(range.clone()), value_width);
+                softmax_backward(&mut p, &mut ds, &factors[..count], self.scale);
+                let of_query = Place { first, add: false, out: head(0, q.data.len()) };
+                let of_key = Place { first: 0, add: first > 0, out: head(1, k.data.len()) };
+                let of_value = Place { out: head(2, v.data.len()), ..of_key };
                 // SAFETY: every task has a head of its own.
-                unsafe { store(&dq, range, q, slab, &outs[0]) };
-            }
-            // SAFETY: as above.
-            unsafe {
-                store(&dk, 0..keys, k, slab, &outs[1]);
-                store(&dv, 0..keys, v, slab, &outs[2]);
+                unsafe {
+                    q.put(Side::columns(&ds, count), k.features(0..keys), keys, &of_query);
+                    k.put(Side::rows(&ds, count), q.features(range.clone()), count, &of_key);
+                    v.put(Side::rows(&p, count), dout.features(range), count, &of_value);
+                }
             }
         });
         [dq, dk, dv]
@@ -283,9 +328,9 @@ impl Attention {
 }
 
 vectorised! {
-    /// `softmax(scale column)` of each of `count` columns, at most [`QUERIES`], shifted by the largest element so
-    /// that nothing overflows.
-    fn softmax(p: &mut [f32], count: usize, scale: f32) {
+    /// `e^(scale x - top)` of each of `count` columns, at most [`QUERIES`], where the top is the largest element of
+    /// the column, so that nothing overflows; and 1 over the sum of each column, which makes it a softmax.
+    fn powers(p: &mut [f32], count: usize, scale: f32) -> [f32; QUERIES] {
         let mut largest = [f32::NEG_INFINITY; QUERIES];
         for row in p.chunks_exact(count) {
             for (top, &x) in largest.iter_mut().zip(row) {
@@ -304,33 +349,25 @@ vectorised! {
             }
             sums.add(&short);
         }
-        let mut factors = [0.0_f32; QUERIES];
-        for (factor, sum) in factors.iter_mut().zip(sums.0) {
-            *factor = (1.0 / sum) as f32;
-        }
-        for row in p.chunks_exact_mut(count) {
-            for (x, factor) in row.iter_mut().zip(&factors) {
-                *x *= factor;
-            }
-        }
+        sums.0.map(|sum| (1.0 / sum) as f32)
     }
 
-    /// Turns `d`, the gradient of the probabilities `p`, into the one of the scores before `scale`.
-    fn softmax_backward(p: &[f32], d: &mut [f32], count: usize, scale: f32) {
+    /// Turns the [`powers`] `p` into probabilities, and `d`, the gradient of these, into the one of the scores
+    /// before `scale`.
+    fn softmax_backward(p: &mut [f32], d: &mut [f32], factors: &[f32], scale: f32) {
+        let count = factors.len();
         let mut sums = Sums::default();
-        for (p, d) in p.chunks(ROWS * count).zip(d.chunks(ROWS * count)) {
+        for (p, d) in p.chunks_mut(ROWS * count).zip(d.chunks(ROWS * count)) {
             let mut short = [0.0_f32; QUERIES];
-            for (p, d) in p.chunks_exact(count).zip(d.chunks_exact(count)) {
-                for ((p, d), sum) in p.iter().zip(d).zip(&mut short) {
-                    *sum += p * d;
+            for (p, d) in p.chunks_exact_mut(count).zip(d.chunks_exact(count)) {
+                for (((p, d), factor), sum) in p.iter_mut().zip(d).zip(factors).zip(&mut short) {
+                    *p *= factor;
+                    *sum += *p * d;
                 }
             }
             sums.add(&short);
         }
-        let mut along = [0.0_f32; QUERIES];
-        for (along, sum) in along.iter_mut().zip(sums.0) {
-            *along = sum as f32;
-        }
+        let along = sums.0.map(|sum| sum as f32);
         for (p, d) in p.chunks_exact(count).zip(d.chunks_exact_mut(count)) {
             for ((d, p), along) in d.iter_mut().zip(p).zip(&along) {
                 *d = scale * p * (*d - along);

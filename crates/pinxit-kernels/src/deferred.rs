@@ -120,7 +120,9 @@ pub fn identity(x: Tensor<4>) -> Tensor<4> {
 struct Identity;
 
 impl Operation for Identity {
-    const KEEPS_INPUTS: bool = false;
+    fn keeps_inputs(&self) -> bool {
+        false
+    }
 
     fn forward(&self, inputs: &[Array]) -> Array {
         inputs[0].clone()
@@ -143,7 +145,9 @@ pub fn root(y: Tensor<4>, grad: Tensor<4>) -> Tensor<1> {
 struct Root(Array);
 
 impl Operation for Root {
-    const KEEPS_INPUTS: bool = false;
+    fn keeps_inputs(&self) -> bool {
+        false
+    }
 
     fn forward(&self, _inputs: &[Array]) -> Array {
         Array::new(vec![0.0], [1])

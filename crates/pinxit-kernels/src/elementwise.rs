@@ -84,7 +84,9 @@ pub fn mix_images<const D: usize>(
 struct Add<const D: usize>;
 
 impl<const D: usize> Operation for Add<D> {
-    const KEEPS_INPUTS: bool = false;
+    fn keeps_inputs(&self) -> bool {
+        false
+    }
 
     fn forward(&self, inputs: &[Array]) -> Array {
         let [x, y] = inputs else { unreachable!("add has two inputs") };
@@ -104,7 +106,9 @@ impl<const D: usize> Operation for Add<D> {
 struct ConcatChannels<const D: usize>;
 
 impl<const D: usize> Operation for ConcatChannels<D> {
-    const KEEPS_INPUTS: bool = false;
+    fn keeps_inputs(&self) -> bool {
+        false
+    }
 
     fn forward(&self, inputs: &[Array]) -> Array {
         let [x, y] = inputs else { unreachable!("concat_channels has two inputs") };
@@ -144,7 +148,9 @@ fn image<const D: usize>(x: &Array) -> usize {
 struct SumPixels;
 
 impl Operation for SumPixels {
-    const KEEPS_INPUTS: bool = false;
+    fn keeps_inputs(&self) -> bool {
+        false
+    }
 
     fn forward(&self, inputs: &[Array]) -> Array {
         let [b, c, h, w] = inputs[0].dims();

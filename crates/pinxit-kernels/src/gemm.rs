@@ -90,6 +90,19 @@ pub(crate) unsafe fn gemm(product: Product, out: &mut [f32]) {
     unsafe { gemm_all(&[product], out) };
 }
 
+/// [`gemm`] by this thread alone, to places that no other task touches.
+///
+/// # Safety
+/// As for [`gemm`], and nobody else touches these elements of `out`.
+pub(crate) unsafe fn gemm_alone(product: Product, out: &Shared) {
+    product.check(out.len());
+    let plan = Plan::new(product);
+    for panel in 0..plan.panels() {
+        // SAFETY: promised by the caller.
+        unsafe { plan.columns(0..plan.rows(), panel, 0..plan.depth(), out) };
+    }
+}
+
 /// Several products whose columns read the same numbers, in turn for each panel of columns.
 ///
 /// # Safety

@@ -67,7 +67,9 @@ pub(crate) trait Operation: Clone + Debug + Send + Sync + 'static {
 
     /// Whether the backward pass looks at the elements of the inputs, not at their shapes alone: if not, they are
     /// free as soon as nothing else needs them.
-    const KEEPS_INPUTS: bool = true;
+    fn keeps_inputs(&self) -> bool {
+        true
+    }
 
     /// Whether [`Operation::backward`] gets the output after the inputs.
     fn keeps_output(&self) -> bool {
@@ -253,10 +255,11 @@ fn tracked<C: CheckpointStrategy, O: Operation, const N: usize>(
     let nodes = inputs.each_ref().map(|input| input.node());
     let inputs = inputs.map(|input| Array::from_tensor(input.into_primitive()));
     let output = op.forward(&inputs);
+    let keeps_inputs = op.keeps_inputs();
     let kept = op.keeps_output().then(|| output.clone());
     match Step(op).prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(prep) => {
-            let inputs = if O::KEEPS_INPUTS { inputs } else { inputs.map(Array::shape_only) };
+            let inputs = if keeps_inputs { inputs } else { inputs.map(Array::shape_only) };
             prep.finish(inputs.into_iter().chain(kept).collect(), output.0)
         }
         OpsKind::UnTracked(prep) => prep.finish(output.0),

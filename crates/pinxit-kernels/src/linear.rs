@@ -1,13 +1,12 @@
 //! The fully connected layer, with the activation that follows it.
 
-use crate::activation::{Activation, activate};
+use crate::activation::{Activation, activate, backward_by_value};
 use crate::axis::Axis;
 use crate::buffer::unwritten;
 use crate::gemm::{Operand, Product, Target, gemm};
 use crate::glue::{self, Array, Operation};
-use crate::simd::vectorised;
+use crate::reduce;
 use crate::store::End;
-use crate::{reduce, threads};
 use burn::tensor::Tensor;
 use std::borrow::Cow;
 
@@ -39,32 +38,10 @@ pub fn linear_activation(
     if !glue::supported_layer(&x, &weight, bias.as_ref()) {
         return activation.composite(burn::tensor::module::linear(x, weight.transpose(), bias));
     }
-    if told_by_value(activation) {
+    if activation.told_by_value() {
         glue::apply_layer(Linear(activation), x, weight, bias)
     } else {
         activate(glue::apply_layer(Linear(Activation::None), x, weight, bias), activation)
-    }
-}
-
-/// Whether the derivative is a function of the value, so that the backward pass needs no more than the output.
-fn told_by_value(activation: Activation) -> bool {
-    match activation {
-        Activation::None | Activation::Relu | Activation::Tanh | Activation::Sigmoid => true,
-        Activation::LeakyRelu(slope) => slope > 0.0,
-        Activation::Silu | Activation::Gelu => false,
-    }
-}
-
-vectorised! {
-    /// `dz = dy activation'(z)` from `y = activation(z)`, for a kind that is [`told_by_value`].
-    fn before_activation(activation: Activation, y: &[f32], dy: &[f32], dz: &mut [f32]) {
-        let all = dz.iter_mut().zip(y).zip(dy);
-        match activation {
-            Activation::Tanh => all.for_each(|((dz, y), dy)| *dz = dy * (1.0 - y * y)),
-            Activation::Sigmoid => all.for_each(|((dz, y), dy)| *dz = dy * (y * (1.0 - y))),
-            // The value of a rectifier has the sign of what it is the value of.
-            rectifier => all.for_each(|((dz, &y), dy)| *dz = dy * rectifier.derivative(y)),
-        }
     }
 }
 
@@ -87,11 +64,7 @@ impl Operation for Linear {
         let (x, weight) = (&inputs[0], &inputs[1]);
         let (sizes, mut dz) = (Sizes::new(x, weight), Cow::Borrowed(grad.data()));
         if let (Some(y), true) = (inputs.last(), self.keeps_output()) {
-            let mut before = unwritten(dz.len());
-            threads::for_each_chunk([&mut before], |range, [before]| {
-                before_activation(self.0, &y.data()[range.clone()], &grad.data()[range], before);
-            });
-            dz = Cow::Owned(before);
+            dz = Cow::Owned(backward_by_value(self.0, y.data(), grad.data()));
         }
         let dx = || Array::new(backward_x(sizes, weight.data(), &dz), x.dims::<2>());
         let dw = || Array::new(backward_weight(sizes, x.data(), &dz), weight.dims::<2>());
@@ -158,26 +131,12 @@ pub(crate) fn backward_weight(s: Sizes, x: &[f32], dy: &[f32]) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::activation;
     use crate::testing::{assert_close, numbers};
 
     /// The plain twin: `sum over k < depth of f(i, j, k)` in f64 for an m x n matrix.
     fn twin(m: usize, n: usize, depth: usize, f: impl Fn(usize, usize, usize) -> f32) -> Vec<f64> {
         let sum = |i, j| (0..depth).map(|k| f64::from(f(i, j, k))).sum();
         (0..m * n).map(|at| sum(at / n, at % n)).collect()
-    }
-
-    #[test]
-    fn the_value_tells_the_derivative() {
-        let z: Vec<f32> = numbers(1000, 1).iter().map(|z| 4.0 * z).collect();
-        for activation in activation::ALL.into_iter().filter(|&activation| told_by_value(activation)) {
-            let y: Vec<f32> = z.iter().map(|&z| activation.value(z)).collect();
-            let want: Vec<f64> =
-                z.iter().map(|&z| activation::twin::derivative(activation, f64::from(z))).collect();
-            let mut dz = vec![0.0; z.len()];
-            before_activation(activation, &y, &vec![1.0; z.len()], &mut dz);
-            assert_close(&dz, &want, 1e-5);
-        }
     }
 
     #[test]
@@ -191,7 +150,7 @@ mod tests {
             });
             assert_close(&forward(s, &x, &w, End::bias(Some(&bias))), &y, 1e-5);
             for activation in [Activation::LeakyRelu(0.2), Activation::Tanh, Activation::Sigmoid] {
-                let y: Vec<f64> = y.iter().map(|&y| activation::twin::value(activation, y)).collect();
+                let y: Vec<f64> = y.iter().map(|&y| crate::activation::twin::value(activation, y)).collect();
                 let end = End { activation, ..End::bias(Some(&bias)) };
                 assert_close(&forward(s, &x, &w, end), &y, 1e-5);
             }

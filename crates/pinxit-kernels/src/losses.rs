@@ -341,7 +341,9 @@ pub fn sum_all<const D: usize>(x: Tensor<D>) -> Tensor<1> {
 struct SumAll<const D: usize>;
 
 impl<const D: usize> Operation for SumAll<D> {
-    const KEEPS_INPUTS: bool = false;
+    fn keeps_inputs(&self) -> bool {
+        false
+    }
 
     fn forward(&self, inputs: &[Array]) -> Array {
         let x = inputs[0].data();

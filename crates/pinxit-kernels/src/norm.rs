@@ -1,8 +1,8 @@
 //! Normalisation over neighbouring channels of one image, with the line and the activation that follow it.
 //!
 //! A *row* is the `area` pixels of one channel of one image, and a *set* is the neighbouring rows that share a mean
-//! and a variance. A set is one task that passes over it while it stays in the cache, so that memory is read once
-//! and written once, and no sum crosses a task.
+//! and a variance. A task passes over one set after the other while each stays in the cache, so that memory is
+//! read once and written once, and no sum crosses a task.
 
 use crate::activation::{self, Activation};
 use crate::buffer::unwritten;
@@ -11,6 +11,9 @@ use crate::simd::vectorised;
 use crate::threads::{self, Shared};
 use burn::tensor::Tensor;
 use std::ops::Range;
+
+/// Elements of a task, unless a set has more.
+const TASK: usize = 8192;
 
 /// How the rows of `[B, C, area]` are divided into sets of `channels` rows.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +32,11 @@ impl Sets {
     /// Number of elements in a set.
     fn len(&self) -> usize {
         self.channels * self.area
+    }
+
+    /// How many sets a task works on: a task should not be too small to hand out.
+    fn some(&self) -> usize {
+        (TASK / self.len().max(1)).max(1)
     }
 
     /// The rows of a set.
@@ -67,10 +75,14 @@ impl Norm<'_> {
     /// The output, and mean and variance of each set in turn.
     pub(crate) fn forward(&self) -> (Vec<f32>, Vec<f32>) {
         let (mut y, mut moments) = (unwritten(self.x.len()), unwritten(2 * self.sets.count));
-        let sizes = [self.sets.len(), 2];
-        threads::for_each_block([&mut y, &mut moments], sizes, self.x.len(), |set, [y, moments]| {
-            moments.copy_from_slice(&self::moments(self, set));
-            forward_set(self, set, moments, y);
+        let (len, some) = (self.sets.len(), self.sets.some());
+        let sizes = [some * len, some * 2];
+        threads::for_each_block([&mut y, &mut moments], sizes, self.x.len(), |task, [y, moments]| {
+            let sets = y.chunks_exact_mut(len).zip(moments.chunks_exact_mut(2));
+            for (set, (y, moments)) in (task * some..).zip(sets) {
+                moments.copy_from_slice(&self::moments(self, set));
+                forward_set(self, set, moments, y);
+            }
         });
         (y, moments)
     }
@@ -78,17 +90,20 @@ impl Norm<'_> {
     /// The gradients, given the one of the output and what [`forward`](Self::forward) found.
     pub(crate) fn backward(&self, moments: &[f32], dy: &[f32]) -> Gradients {
         let (mut dx, mut dshift) = (unwritten(self.x.len()), unwritten(self.shift.map_or(0, <[f32]>::len)));
-        let mut sums = unwritten(2 * self.sets.count * self.sets.channels);
+        let (len, some, channels) = (self.sets.len(), self.sets.some(), self.sets.channels);
+        let mut sums = unwritten(2 * self.sets.count * channels);
         let dshift_of = (!dshift.is_empty()).then(|| Shared::new(&mut dshift));
-        let sizes = [self.sets.len(), 2 * self.sets.channels];
-        threads::for_each_block([&mut dx, &mut sums], sizes, self.x.len(), |set, [dx, sums]| {
-            let dy = &dy[set * self.sets.len()..][..dx.len()];
-            backward_set(self, set, &moments[2 * set..][..2], dy, dx, sums);
-            if let Some(dshift) = &dshift_of {
-                // SAFETY: a row is in one set only, and sets are tasks.
-                let dshift = unsafe { dshift.part(self.sets.rows(set)) };
-                for (dshift, dx) in dshift.iter_mut().zip(dx.chunks(self.sets.area)) {
-                    *dshift = reduce::sum(dx) as f32;
+        let sizes = [some * len, some * 2 * channels];
+        threads::for_each_block([&mut dx, &mut sums], sizes, self.x.len(), |task, [dx, sums]| {
+            let sets = dx.chunks_exact_mut(len).zip(sums.chunks_exact_mut(2 * channels));
+            for (set, (dx, sums)) in (task * some..).zip(sets) {
+                backward_set(self, set, &moments[2 * set..][..2], &dy[set * len..][..len], dx, sums);
+                if let Some(dshift) = &dshift_of {
+                    // SAFETY: a row is in one set only, and a set in one task.
+                    let dshift = unsafe { dshift.part(self.sets.rows(set)) };
+                    for (dshift, dx) in dshift.iter_mut().zip(dx.chunks(self.sets.area)) {
+                        *dshift = reduce::sum(dx) as f32;
+                    }
                 }
             }
         });
@@ -149,7 +164,7 @@ vectorised! {
     fn backward_set(p: &Norm, set: usize, moments: &[f32], dy: &[f32], dx: &mut [f32], sums: &mut [f32]) {
         let (mean, scale, area) = (moments[0], p.scale(moments[1]), p.sets.area);
         let plain = p.activation == Activation::None;
-        let mut means = [0.0_f64; 2];
+        let (mut means, share) = ([0.0_f64; 2], 1.0 / p.sets.len() as f64);
         for (at, row) in p.sets.rows(set).enumerate() {
             let (x, dy) = (&p.x[p.sets.elements(row)], &dy[at * area..][..area]);
             let centre = mean - p.shift(row);
@@ -164,7 +179,7 @@ vectorised! {
             let gamma = p.gamma[row % p.gamma.len()];
             for n in 0..2 {
                 sums[2 * at + n] = found[n] as f32;
-                means[n] += found[n] * f64::from(gamma) / p.sets.len() as f64;
+                means[n] += found[n] * f64::from(gamma) * share;
             }
         }
         let (by_x, constant) = (means[0] as f32 * scale * scale, means[1] as f32 * scale);

@@ -113,8 +113,13 @@ impl<'a, T> Shared<'a, T> {
         Self(Cell::from_mut(data).as_slice_of_cells())
     }
 
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// A part that is written as a slice of its own.
+    pub(crate) fn slice(&self, range: Range<usize>) -> Self {
+        Self(&self.0[range])
     }
 
     /// Fetches the lines of two vectors for writing.

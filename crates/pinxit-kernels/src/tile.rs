@@ -9,6 +9,8 @@ pub(crate) const NR: usize = 32;
 /// Columns of half a tile, which is enough for the last columns of a narrow matrix.
 pub(crate) const HALF: usize = NR / 2;
 
+const NEON: bool = cfg!(target_arch = "aarch64");
+
 /// The sums of one tile, row by row.
 #[repr(align(64))]
 pub(crate) struct Tile(pub(crate) [f32; MR * NR]);
@@ -39,9 +41,10 @@ pub(crate) unsafe fn multiply(rows: &Rows, ks: &[usize], panel: &[f32], width: u
     }
 }
 
-/// The tile in plain Rust, in pieces whose sums fit into 16 registers of 4 lanes.
+/// The tile in plain Rust, in pieces whose sums fit into the registers of 4 lanes: 32 of them with NEON, which every
+/// 64-bit ARM has together with fused multiply-adds, else 16 without.
 fn portable(rows: &Rows, ks: &[usize], panel: &[f32], width: usize, tile: &mut Tile) {
-    const ROWS: usize = 4;
+    const ROWS: usize = if NEON { 8 } else { 4 };
     const COLS: usize = 8;
     for top in (0..rows.starts.len()).step_by(ROWS) {
         // Rows that do not exist repeat the first one; their sums are never stored.
@@ -52,7 +55,9 @@ fn portable(rows: &Rows, ks: &[usize], panel: &[f32], width: usize, tile: &mut T
             for (&k, row) in ks.iter().zip(panel.chunks_exact(NR)) {
                 for (sums, start) in sums.iter_mut().zip(starts) {
                     let factor = rows.data[start + k];
-                    sums.iter_mut().zip(&row[left..left + COLS]).for_each(|(sum, x)| *sum += factor * x);
+                    for (sum, &x) in sums.iter_mut().zip(&row[left..left + COLS]) {
+                        *sum = if NEON { factor.mul_add(x, *sum) } else { *sum + factor * x };
+                    }
                 }
             }
             for (r, sums) in sums.iter().enumerate() {

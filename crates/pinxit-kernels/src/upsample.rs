@@ -1,6 +1,8 @@
 //! Nearest-neighbour upsampling by two.
 
+use crate::buffer::unwritten;
 use crate::glue::{self, Array, Operation};
+use crate::simd::vectorised;
 use crate::threads;
 use burn::tensor::Tensor;
 
@@ -17,7 +19,9 @@ pub fn upsample_nearest2(x: Tensor<4>) -> Tensor<4> {
 struct UpsampleNearest2;
 
 impl Operation for UpsampleNearest2 {
-    const KEEPS_INPUTS: bool = false;
+    fn keeps_inputs(&self) -> bool {
+        false
+    }
 
     fn forward(&self, inputs: &[Array]) -> Array {
         let [b, c, h, w] = inputs[0].dims();
@@ -32,30 +36,44 @@ impl Operation for UpsampleNearest2 {
 
 /// Each row of the planes of `h x w` pixels twice, each pixel twice.
 fn forward(x: &[f32], [h, w]: [usize; 2]) -> Vec<f32> {
-    let mut y = vec![0.0; 4 * x.len()];
+    let mut y = unwritten(4 * x.len());
     threads::for_each_block([&mut y], [4 * h * w], 4 * x.len(), |plane, [y]| {
-        let rows = x[plane * h * w..][..h * w].chunks_exact(w);
-        for (x, y) in rows.zip(y.chunks_exact_mut(4 * w)) {
-            let (top, bottom) = y.split_at_mut(2 * w);
-            top.as_chunks_mut::<2>().0.iter_mut().zip(x).for_each(|(pair, &x)| *pair = [x; 2]);
-            bottom.copy_from_slice(top);
-        }
+        spread(&x[plane * h * w..][..h * w], w, y);
     });
     y
 }
 
 /// The sum of each square of 2 x 2, for planes of `h x w` squares.
 fn backward(dy: &[f32], [h, w]: [usize; 2]) -> Vec<f32> {
-    let mut dx = vec![0.0; dy.len() / 4];
+    let mut dx = unwritten(dy.len() / 4);
     threads::for_each_block([&mut dx], [h * w], dy.len(), |plane, [dx]| {
-        let rows = dy[plane * 4 * h * w..][..4 * h * w].chunks_exact(4 * w);
-        for (dy, dx) in rows.zip(dx.chunks_exact_mut(w)) {
-            let (top, bottom) = dy.split_at(2 * w);
-            let squares = top.as_chunks::<2>().0.iter().zip(bottom.as_chunks::<2>().0);
-            dx.iter_mut().zip(squares).for_each(|(dx, ([a, b], [c, d]))| *dx = (a + b) + (c + d));
-        }
+        gather(&dy[plane * 4 * h * w..][..4 * h * w], w, dx);
     });
     dx
+}
+
+vectorised! {
+    /// A plane of rows of `w` pixels to one of twice the rows and columns.
+    fn spread(x: &[f32], w: usize, y: &mut [f32]) {
+        for (x, y) in x.chunks_exact(w).zip(y.chunks_exact_mut(4 * w)) {
+            let (top, bottom) = y.split_at_mut(2 * w);
+            for (pair, &x) in top.as_chunks_mut::<2>().0.iter_mut().zip(x) {
+                *pair = [x; 2];
+            }
+            bottom.copy_from_slice(top);
+        }
+    }
+
+    /// The sums of the squares of a plane, `w` in a row.
+    fn gather(dy: &[f32], w: usize, dx: &mut [f32]) {
+        for (dy, dx) in dy.chunks_exact(4 * w).zip(dx.chunks_exact_mut(w)) {
+            let (top, bottom) = dy.split_at(2 * w);
+            let squares = top.as_chunks::<2>().0.iter().zip(bottom.as_chunks::<2>().0);
+            for (dx, ([a, b], [c, d])) in dx.iter_mut().zip(squares) {
+                *dx = (a + b) + (c + d);
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -139,7 +139,8 @@ impl List {
         });
     }
 
-    /// The backward pass alone, to the first input or to the others or to all.
+    /// The backward pass alone, to the first input or to the others or to all, without what it begins with: a
+    /// gradient of ones, which PyTorch is given.
     fn backward<F: Fn() -> Tensor<E>, const E: usize>(
         &mut self,
         name: String,
@@ -148,8 +149,12 @@ impl List {
         make: impl Fn(&Make) -> F + 'static,
     ) {
         self.add(name, work, move || {
-            let op = make(&Make::tracked(first, others));
-            median(&op, |y| y.backward())
+            let how = Make::tracked(first, others);
+            let op = make(&how);
+            let dims = op().dims();
+            let leaf = || Tensor::<E>::zeros(dims, &how.device).require_grad();
+            let ones = median(leaf, |leaf| leaf.backward());
+            (median(&op, |y| y.backward()) - ones).max(0.0)
         });
     }
 

@@ -10,6 +10,7 @@ mod options;
 mod preview;
 mod progress;
 mod provenance;
+mod real;
 mod settings;
 mod stop;
 mod terminal;
@@ -33,6 +34,9 @@ fn main() -> ExitCode {
         Command::Translate(options) => commands::translate::run(&options),
         Command::Encode(options) => commands::latents::encode(&options),
         Command::Decode(options) => commands::latents::decode(&options),
+        Command::Score(options) => commands::score::run(&options),
+        Command::Augment(options) => commands::augment::run(&options),
+        Command::Audit(options) => commands::audit::run(&options),
         Command::Data(options) => commands::data::run(&options),
         Command::Runs(options) => commands::runs::run(&options),
         Command::Families(options) => commands::families::run(&options),

@@ -27,6 +27,7 @@ mod find;
 mod folder;
 mod idx;
 pub mod loader;
+mod originals;
 pub mod pairs;
 pub(crate) mod planes;
 mod prepare;
@@ -39,6 +40,7 @@ mod survey;
 pub use cache::default_cache_dir;
 pub use find::find_pictures;
 pub use loader::Loader;
+pub use originals::Originals;
 pub use pairs::Inputs;
 pub use report::ScanReport;
 pub use split::{Split, View};
@@ -88,7 +90,7 @@ fn open_one(recipe: &DataRecipe, cache_dir: &Path, watch: &mut dyn Watch) -> Res
         return Err(Error::config(format!("data.source is empty: name {SOURCES}")));
     }
     if !path.exists() {
-        return Err(Error::data(path, format!("not found; name {SOURCES}")));
+        return Err(not_found(path));
     }
     prepare::prepare(&*source(path, recipe)?, recipe, cache_dir, watch)
 }
@@ -96,6 +98,10 @@ fn open_one(recipe: &DataRecipe, cache_dir: &Path, watch: &mut dyn Watch) -> Res
 /// The pictures at a path, not yet brought to one shape.
 fn source(path: &Path, recipe: &DataRecipe) -> Result<Box<dyn Source>> {
     if path.is_dir() { folder_source(path, recipe) } else { file_source(path, recipe) }
+}
+
+fn not_found(path: &Path) -> Error {
+    Error::data(path, format!("not found; name {SOURCES}"))
 }
 
 /// What can be opened, for messages.
@@ -258,6 +264,24 @@ pub trait Dataset: Send + Sync {
         let _ = offset;
         self.read(index, out);
     }
+}
+
+/// A number for the pictures of a set and their labels in their order: a run goes on only with the
+/// pictures that it began with.
+pub fn fingerprint(dataset: &dyn Dataset) -> String {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64; // FNV-1a over 64-bit words
+    let mut add = |dataset: &dyn Dataset| {
+        for index in 0..dataset.len() {
+            for word in [dataset.content_hash(index), u64::from(dataset.label(index))] {
+                hash = (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3);
+            }
+        }
+    };
+    add(dataset);
+    if let Some(inputs) = dataset.inputs() {
+        add(&*inputs.dataset);
+    }
+    format!("{} pictures {hash:016x}", dataset.len())
 }
 
 /// What a learner sees in one step.

@@ -102,6 +102,11 @@ pub trait Model: Send + Sync {
         None
     }
 
+    /// Images with a part hidden to whole ones.
+    fn inpaint(&self) -> Option<&dyn Inpaint> {
+        None
+    }
+
     /// The first rows of images to whole ones.
     fn complete(&self) -> Option<&dyn Complete> {
         None
@@ -286,6 +291,23 @@ pub struct Example {
     pub inputs: Tensor<4>,
     /// What should come out, `[B, output, scale H, scale W]`, where that is known.
     pub truth: Option<Tensor<4>>,
+}
+
+/// Paints what is hidden of pictures.
+pub trait Inpaint: Translate {
+    /// Images `[B, C, H, W]` that are `images` to the bit where `mask` `[B, 1, H, W]` is below 0.5, and painted to
+    /// fit where it is not. Sizes are those of the [`Canvas`]. Picture i depends on its known part, its mask, seed i,
+    /// its class and the options.
+    ///
+    /// # Errors
+    /// As those of [`Translate::translate`]; for a mask of another size.
+    fn inpaint(
+        &self,
+        images: Tensor<4>,
+        mask: Tensor<4>,
+        request: &Request,
+        watch: &mut dyn Watch,
+    ) -> Result<Tensor<4>>;
 }
 
 /// The first rows of pictures.

@@ -6,8 +6,10 @@ use std::time::Instant;
 
 use pinxit::Error;
 use pinxit::data;
+use pinxit::image_io::{self, Overwrite, save_png};
+use pinxit::metrics::translation::{self, Nearness};
 use pinxit::sample::Trained;
-use pinxit::translate::{TranslateOptions, TranslatePlan};
+use pinxit::translate::{Anew, TranslateOptions, TranslatePlan};
 use pinxit::watch::{Part, Watch};
 use serde::Serialize;
 
@@ -51,20 +53,26 @@ pub(crate) fn run(options: &Translate) -> Outcome {
         knobs: settings::sample_knobs(&options.knobs, &options.set)?,
         tile: options.tile.map(|tile| tile as usize),
         overlap: options.overlap.map(|overlap| overlap as usize),
+        part: match (&options.mask, options.extend) {
+            (Some(mask), _) => Anew::Mask(mask.clone()),
+            (None, Some(margin)) => Anew::Around(margin as usize),
+            (None, None) => Anew::All,
+        },
     };
     let plan = TranslatePlan::new(&trained, &as_typed)?;
+    let Some(out) = &options.out else { return judge(options, &trained, &plan) };
     let mut report = TranslateReport {
         run: run.folder().into(),
         step: trained.step,
         family: trained.family.name,
         sample: plan.options.clone(),
-        pictures: pictures(options)?,
+        pictures: pictures(options, out)?,
         seconds: 0.0,
     };
     let begin = Instant::now();
     work(&trained, &plan, &mut report, options.working.quiet)?;
     report.seconds = begin.elapsed().as_secs_f64();
-    answer(options.reporting.json, &report, |report| show(report, &options.out))?;
+    answer(options.reporting.json, &report, |report| show(report, out))?;
     match report.pictures.iter().filter(|picture| picture.error.is_some()).count() {
         0 => Ok(()),
         failed => Err(Failure::Usage(format!(
@@ -75,14 +83,65 @@ pub(crate) fn run(options: &Translate) -> Outcome {
     }
 }
 
+/// Columns of a sheet of held-out pictures.
+const COLUMNS: usize = 8;
+
+#[derive(Serialize)]
+struct JudgeReport {
+    run: PathBuf,
+    step: u32,
+    family: &'static str,
+    sample: toml::Table,
+    /// Pictures that were translated.
+    count: usize,
+    scores: Vec<Nearness>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grid: Option<PathBuf>,
+}
+
+/// How near the run's own held-out pictures come to the truth.
+fn judge(options: &Translate, trained: &Trained, plan: &TranslatePlan) -> Outcome {
+    if let Some(path) = &options.grid {
+        settings::prepare_sheet("--grid", path)?;
+    }
+    let mut progress = Progress::new(options.working.quiet);
+    let all = crate::real::open(&trained.recipe.data, &mut progress)?;
+    let counts = (options.count as usize, COLUMNS);
+    let score = translation::score(trained, all, &plan.options, counts, &mut progress)?;
+    drop(progress);
+    if let Some(path) = &options.grid {
+        let columns = score.sheet.first().map_or(1, Vec::len);
+        save_png(path, &image_io::grid(&score.sheet.concat(), columns, 1), &[], Overwrite::Refuse)?;
+    }
+    let report = JudgeReport {
+        run: options.run.clone(),
+        step: trained.step,
+        family: trained.family.name,
+        sample: plan.options.clone(),
+        count: score.count,
+        scores: score.rows,
+        grid: options.grid.clone(),
+    };
+    answer(options.reporting.json, &report, |report| {
+        let number = |value: Option<f64>, digits| value.map_or("-".into(), |v| format!("{v:.digits$}"));
+        let head = ["".to_string(), "PSNR".into(), "SSIM".into(), "FD (random features)".into()];
+        let row = |score: &Nearness| {
+            let Nearness { name, psnr, ssim, distance } = score;
+            [(*name).into(), format!("{psnr:.2} dB"), number(*ssim, 3), number(*distance, 3)]
+        };
+        let rows: Vec<_> = std::iter::once(head).chain(report.scores.iter().map(row)).collect();
+        format!("{} held out\n{}", format::plural(report.count, "picture"), table(&rows, DIM))
+    })
+}
+
 /// Every picture that was named, with the file that it becomes.
-fn pictures(options: &Translate) -> Outcome<Vec<PictureReport>> {
+fn pictures(options: &Translate, out: &Path) -> Outcome<Vec<PictureReport>> {
     let mut named: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
     let mut pictures = Vec::new();
     for input in &options.inputs {
         let found = data::find_pictures(input)?;
         for (path, below) in found {
-            let file = options.out.join(below).with_extension("png");
+            let file = out.join(below).with_extension("png");
             if let Some(other) = named.insert(file.clone(), path.clone()) {
                 return Err(Failure::Usage(format!(
                     "{} and {} would both become {}; translate them into folders of their own",

@@ -3,7 +3,7 @@
 mod picture;
 pub mod tiles;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -36,7 +36,24 @@ pub struct TranslateOptions {
     pub tile: Option<usize>,
     /// Rows and columns by which two tiles overlap.
     pub overlap: Option<usize>,
+    /// What is painted anew.
+    pub part: Anew,
 }
+
+/// What of a picture is painted anew.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Anew {
+    /// All of it.
+    #[default]
+    All,
+    /// What is white in this picture, which has the size of the others.
+    Mask(PathBuf),
+    /// So many pixels around it, which it has not yet.
+    Around(usize),
+}
+
+/// Most pixels that are painted around a picture.
+const WIDEST_MARGIN: usize = 4096;
 
 /// What is going to be done: as-typed options against the recipe and the model.
 #[derive(Debug, Clone)]
@@ -47,6 +64,7 @@ pub struct TranslatePlan {
     tiling: Tiling,
     seed: u64,
     class: Option<u32>,
+    part: Anew,
 }
 
 impl TranslatePlan {
@@ -66,8 +84,16 @@ impl TranslatePlan {
                 names.join(", ")
             )));
         }
+        if options.part != Anew::All && trained.model.inpaint().is_none() {
+            let name = trained.family.name;
+            return Err(Error::Unsupported(format!("{name} paints whole pictures and can't complete one")));
+        }
+        if matches!(options.part, Anew::Around(margin) if !(1..=WIDEST_MARGIN).contains(&margin)) {
+            return Err(Error::config(format!("--extend: it must be 1 to {WIDEST_MARGIN} pixels")));
+        }
         let tiling = tiling(&canvas, options)?;
-        Ok(Self { options: knobs, canvas, tiling, seed: options.seed, class })
+        let part = options.part.clone();
+        Ok(Self { options: knobs, canvas, tiling, seed: options.seed, class, part })
     }
 
     /// Translates the picture in the file `from`, number `index` of the pictures asked for, and writes what comes
@@ -84,8 +110,16 @@ impl TranslatePlan {
         texts: &[(String, String)],
         watch: &mut dyn Watch,
     ) -> Result<()> {
-        let original = Original::read(from, self.canvas.input, trained.recipe.data.background)?;
-        let image = self.image(trained, &original.image, index, watch)?;
+        let mut original = Original::read(from, self.canvas.input, trained.recipe.data.background)?;
+        let hidden = match &self.part {
+            Anew::All => None,
+            Anew::Mask(path) => Some(original.mask(path)?),
+            Anew::Around(margin) => Some(original.extend(*margin)),
+        };
+        let image = match hidden {
+            None => self.image(trained, &original.image, index, watch)?,
+            Some(hidden) => self.inpaint(trained, &original.image, &hidden, index, watch)?,
+        };
         let folder = to.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder).map_err(Error::io(folder, "making the folder"))?;
         original.save(&image, to, texts, Overwrite::Refuse)
@@ -103,6 +137,56 @@ impl TranslatePlan {
         watch: &mut dyn Watch,
     ) -> Result<Image> {
         let translator = trained.translator()?;
+        self.tiled(trained, image, index, watch, |images, request, watch| {
+            translator.translate(images, request, watch)
+        })
+    }
+
+    /// Paints what is `hidden` of picture number `index`, one a pixel, and leaves the rest as it is, to the bit.
+    ///
+    /// # Errors
+    /// As [`image`](Self::image); [`Error::Unsupported`] if the model can't, [`Error::Config`] for another number of
+    /// pixels.
+    pub fn inpaint(
+        &self,
+        trained: &Trained,
+        image: &Image,
+        hidden: &[bool],
+        index: usize,
+        watch: &mut dyn Watch,
+    ) -> Result<Image> {
+        let Some(model) = trained.model.inpaint() else {
+            return Err(Error::Unsupported(format!("{} can't complete pictures", trained.family.name)));
+        };
+        if hidden.len() != image.height * image.width {
+            return Err(Error::config("a mask needs one value for each pixel of the picture"));
+        }
+        // The mask goes through the tiles as one channel more.
+        let mask = hidden.iter().map(|&hidden| if hidden { 1.0 } else { 0.0 });
+        let values = image.values.iter().copied().chain(mask).collect();
+        let both = Image { channels: image.channels + 1, values, ..*image };
+        let mut made = self.tiled(trained, &both, index, watch, |both, request, watch| {
+            let channels = both.dims()[1] - 1;
+            let (images, mask) = (both.clone().narrow(1, 0, channels), both.narrow(1, channels, 1));
+            model.inpaint(images, mask, request, watch)
+        })?;
+        for (i, (value, known)) in made.values.iter_mut().zip(&image.values).enumerate() {
+            if !hidden[i % hidden.len()] {
+                *value = *known;
+            }
+        }
+        Ok(made)
+    }
+
+    /// Has `make` make the tiles of picture number `index`.
+    fn tiled(
+        &self,
+        trained: &Trained,
+        image: &Image,
+        index: usize,
+        watch: &mut dyn Watch,
+        make: impl Fn(Tensor<4>, &Request, &mut dyn Watch) -> Result<Tensor<4>>,
+    ) -> Result<Image> {
         device::set_exact(trained.recipe.train.exact);
         let seed = self.seed.wrapping_add(index as u64);
         let work = |tile: Image, place: usize, watch: &mut dyn Watch| {
@@ -121,7 +205,7 @@ impl TranslatePlan {
             };
             let data = TensorData::new(tile.values, [1, tile.channels, tile.height, tile.width]);
             let images = Tensor::from_data(data, &Device::flex());
-            let made = translator.translate(images, &request, watch)?;
+            let made = make(images, &request, watch)?;
             let [_, channels, height, width] = made.dims();
             let values = made.into_data().convert::<f32>().try_into_vec::<f32>();
             let values = values.map_err(|e| Error::Unsupported(format!("a picture can't be read: {e:?}")))?;

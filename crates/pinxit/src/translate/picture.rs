@@ -51,6 +51,42 @@ impl Original {
         })
     }
 
+    /// Which pixels are white in the picture at `path`.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if it is no usable picture, or of another size.
+    pub(super) fn mask(&self, path: &Path) -> Result<Vec<bool>> {
+        let mask = Self::read(path, 1, 0)?.image;
+        let Image { height, width, .. } = self.image;
+        if (mask.height, mask.width) != (height, width) {
+            return Err(Error::data(
+                path,
+                format!(
+                    "the mask has {}x{} pixels and the picture {height}x{width}: bring it to the same size",
+                    mask.height, mask.width
+                ),
+            ));
+        }
+        Ok(mask.values.iter().map(|&value| value >= 0.0).collect())
+    }
+
+    /// Adds so many pixels on every side, the picture mirrored, and says which they are.
+    pub(super) fn extend(&mut self, margin: usize) -> Vec<bool> {
+        let (height, width) = (self.image.height, self.image.width);
+        self.image = self.image.framed(margin);
+        let inside = |at: usize, size: usize| (margin..margin + size).contains(&at);
+        let wide = self.image.width;
+        let is_new = |i: usize| !(inside(i / wide, height) && inside(i % wide, width));
+        let hidden: Vec<bool> = (0..self.image.height * wide).map(is_new).collect();
+        if let Some(alpha) = &mut self.alpha {
+            let old = |i: usize| alpha.planes[0][(i / wide - margin) * width + i % wide - margin];
+            let plane =
+                hidden.iter().enumerate().map(|(i, &new)| if new { u16::MAX } else { old(i) }).collect();
+            *alpha = Planes { width: wide, height: self.image.height, planes: vec![plane] };
+        }
+        hidden
+    }
+
     /// Writes what came out, with the alpha that was laid aside and as many bits.
     ///
     /// # Errors

@@ -149,6 +149,15 @@ impl Image {
         Self { channels: self.channels, height, width, values }
     }
 
+    /// The picture with `margin` pixels of its mirror image on every side.
+    pub(super) fn framed(&self, margin: usize) -> Self {
+        let period = |size: usize| 2 * (size - 1).max(1);
+        // A whole number of periods further on is the same place.
+        let start = |size: usize| margin.next_multiple_of(period(size)) - margin;
+        let sides = [self.height + 2 * margin, self.width + 2 * margin];
+        self.cut([start(self.height), start(self.width)], sides)
+    }
+
     /// Adds a tile times its weights; `rows` and `columns` say where it begins, and with how much.
     fn add(&mut self, tile: &Self, [(top, rows), (left, columns)]: [(usize, &[f32]); 2]) {
         let planes = self.values.chunks_exact_mut(self.height * self.width);

@@ -15,7 +15,7 @@ use pinxit::run::{Record, Run};
 use pinxit::sample::{SampleOptions, SamplePlan, Trained};
 use pinxit::train::{Outcome, StepReport, TrainWatch, train};
 use pinxit::translate::tiles::Image;
-use pinxit::translate::{TranslateOptions, TranslatePlan};
+use pinxit::translate::{Anew, TranslateOptions, TranslatePlan};
 use pinxit::watch::{Unwatched, Watch};
 
 const STEPS: u32 = 5;
@@ -204,7 +204,8 @@ fn a_translated_picture_depends_on_what_went_in_and_its_seed_and_not_on_company_
             assert!(refused.contains("channels"), "{}: {refused}", family.name);
         }
         // Of any size, through tiles.
-        let plan = TranslatePlan::new(&trained, &TranslateOptions::default()).unwrap();
+        let class = trained.model.classes().first().cloned();
+        let plan = TranslatePlan::new(&trained, &TranslateOptions { class, ..Default::default() }).unwrap();
         let options = &trained.recipe.sample;
         let canvas = translator.canvas(options).unwrap();
         let (height, width) = (21, 13);
@@ -213,6 +214,38 @@ fn a_translated_picture_depends_on_what_went_in_and_its_seed_and_not_on_company_
         let made = plan.image(&trained, &image, 0, &mut Unwatched).unwrap();
         let expected = (canvas.output, height * canvas.scale, width * canvas.scale);
         assert_eq!((made.channels, made.height, made.width), expected, "{}", family.name);
+    });
+}
+
+#[test]
+fn what_is_hidden_is_painted_and_the_rest_is_left_as_it_is() {
+    each_family(|family, folder| {
+        let run = train_to_the_end(&folder.join("run"), &recipe(family));
+        let trained = Trained::open(&run, None, &Device::flex()).unwrap();
+        let class = trained.model.classes().first().cloned();
+        let options = TranslateOptions { class, ..Default::default() };
+        let mask = TranslateOptions { part: Anew::Around(3), ..options.clone() };
+        if trained.model.inpaint().is_none() {
+            let refused = TranslatePlan::new(&trained, &mask).err();
+            assert!(trained.translator().is_err() || refused.unwrap().to_string().contains(family.name));
+            return;
+        }
+        let plan = TranslatePlan::new(&trained, &options).unwrap();
+        let (height, width) = (10, 15);
+        let channels = plan.input_channels();
+        let values: Vec<f32> = (0..channels * height * width).map(|i| (i % 9) as f32 / 4.5 - 1.0).collect();
+        let image = Image { channels, height, width, values };
+        let hidden: Vec<bool> = (0..height * width).map(|i| i % 15 > 6 && i / 15 > 3).collect();
+        let paint = |index| plan.inpaint(&trained, &image, &hidden, index, &mut Unwatched).unwrap();
+        let made = [paint(0), paint(1)];
+        for (i, value) in made[0].values.iter().enumerate() {
+            let is_hidden = hidden[i % hidden.len()];
+            assert!(is_hidden || *value == image.values[i], "{}: pixel {i} has changed", family.name);
+            assert!(value.is_finite());
+        }
+        assert_ne!(made[0], made[1], "{}: seeds differ", family.name);
+        let refused = plan.inpaint(&trained, &image, &hidden[1..], 0, &mut Unwatched);
+        assert!(refused.err().unwrap().to_string().contains("mask"));
     });
 }
 

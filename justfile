@@ -39,4 +39,4 @@ bench-torch VENV *PARTS:
 # Write the golden files again (VENV: a Python environment outside the repository)
 oracle VENV:
     {{VENV}}/bin/pip install -r oracle/requirements.txt
-    for script in unet layers norms adam adversarial gans schedules samplers vlb likelihood autoregressive resize pictures event_file metrics pairs inception torch_file knn; do {{VENV}}/bin/python oracle/$script.py; done
+    for script in unet layers norms adam adversarial gans translation schedules samplers vlb likelihood autoregressive resize pictures event_file metrics pairs inception torch_file knn; do {{VENV}}/bin/python oracle/$script.py; done

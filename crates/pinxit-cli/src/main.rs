@@ -9,6 +9,7 @@ mod format;
 mod options;
 mod preview;
 mod progress;
+mod provenance;
 mod real;
 mod settings;
 mod stop;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => commands::demo::run(&options),
         Command::Train(options) => commands::train::run(&options),
         Command::Sample(options) => commands::sample::run(&options),
+        Command::Translate(options) => commands::translate::run(&options),
         Command::Encode(options) => commands::latents::encode(&options),
         Command::Decode(options) => commands::latents::decode(&options),
         Command::Score(options) => commands::score::run(&options),

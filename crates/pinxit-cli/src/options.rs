@@ -42,6 +42,7 @@ pub(crate) enum Command {
     Demo(Demo),
     Train(Train),
     Sample(Sample),
+    Translate(Translate),
     Encode(Encode),
     Decode(Decode),
     Score(Score),
@@ -149,6 +150,14 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "DIR|builtin:NAME", value_hint = ValueHint::AnyPath)]
     #[serde(rename = "data.source")]
     pub(crate) data: Option<String>,
+    /// What goes in, for families that make pictures from pictures: a folder, or builtin:NAME.
+    #[arg(long, value_name = "DIR|builtin:NAME", value_hint = ValueHint::AnyPath)]
+    #[serde(rename = "data.inputs")]
+    pub(crate) inputs: Option<String>,
+    /// How that belongs to --data: names, unpaired, side-by-side, or made from it: edges, gray, blur, mask, downscale.
+    #[arg(long, value_name = "HOW")]
+    #[serde(rename = "data.pair")]
+    pub(crate) pair: Option<String>,
     /// Steps to train for.
     #[arg(long, value_name = "N", conflicts_with = "minutes", value_parser = clap::value_parser!(u32).range(1..))]
     #[serde(rename = "train.steps")]
@@ -241,6 +250,93 @@ pub(crate) struct Sample {
     pub(crate) reporting: Reporting,
     #[command(flatten)]
     pub(crate) working: Working,
+}
+
+/// Turn pictures into others with a trained model.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Pictures may have any size: what the model can't take at once goes through it in tiles that overlap. Alpha and a
+depth of 16 bits are kept. Every picture is written as PNG under its own name; those of a folder keep their places
+below it.
+
+Examples:
+  pinxit translate runs/colour sketch.png --out coloured
+  pinxit translate runs/colour sketches more/*.png --out coloured
+  pinxit translate runs/night day --out night
+  pinxit translate runs/night night --direction backward --out day
+  pinxit translate runs/photos sketch.png --strength 0.6 --out better
+  pinxit translate runs/photos old.png --mask scratch.png --out mended
+  pinxit translate runs/pets dog.png --from-class dog --class cat --out cats
+  pinxit translate runs/colour --held-out --grid sheet.png
+                                     how good it is on pictures that it has not seen")]
+pub(crate) struct Translate {
+    /// The run: its folder, or its name below runs/.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) run: PathBuf,
+    /// Pictures, folders of pictures, or patterns such as 'scans/*.png'.
+    #[arg(value_name = "IN", required_unless_present = "held_out", value_hint = ValueHint::AnyPath)]
+    pub(crate) inputs: Vec<PathBuf>,
+    /// Folder for the pictures; nothing in it is overwritten.
+    #[arg(long, short, value_name = "DIR", value_hint = ValueHint::DirPath, required_unless_present = "held_out")]
+    pub(crate) out: Option<PathBuf>,
+    /// Translate pictures of the run that are held out for tests instead, and tell how near they come to the truth.
+    #[arg(long, conflicts_with_all = ["inputs", "out"])]
+    pub(crate) held_out: bool,
+    /// Of those at most so many.
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 200, requires = "held_out")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) count: u32,
+    /// Of those also put the first on a sheet: what goes in, what comes out, the truth.
+    #[arg(long, value_name = "FILE.png", value_hint = ValueHint::FilePath, requires = "held_out")]
+    pub(crate) grid: Option<PathBuf>,
+    /// Class of all pictures that come out, by name or number, for models with classes.
+    #[arg(long, short, value_name = "CLASS")]
+    pub(crate) class: Option<String>,
+    /// Seed of the first picture, where something is random; the next ones count on.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) knobs: TranslateSettings,
+    /// Change any other sampling setting; `pinxit families NAME` lists them. May be repeated.
+    #[arg(long, value_name = "sample.KEY=VALUE")]
+    pub(crate) set: Vec<Setting>,
+    /// Paint anew only what is white in this picture, which has the size of the others (diffusion models).
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "held_out")]
+    pub(crate) mask: Option<PathBuf>,
+    /// Paint so many pixels more on every side of the pictures (diffusion models).
+    #[arg(long, value_name = "PIXELS", conflicts_with_all = ["held_out", "mask"])]
+    pub(crate) extend: Option<u32>,
+    /// Sides in pixels of the tiles of a large picture, for models that take any size.
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(crate) tile: Option<u32>,
+    /// Pixels by which two tiles overlap.
+    #[arg(long, value_name = "PIXELS")]
+    pub(crate) overlap: Option<u32>,
+    /// Use the checkpoint of this step; the newest when not given.
+    #[arg(long, value_name = "STEP")]
+    pub(crate) checkpoint: Option<u32>,
+    #[command(flatten)]
+    pub(crate) reporting: Reporting,
+    #[command(flatten)]
+    pub(crate) working: Working,
+}
+
+/// Flags that stand for settings of a family of pictures to pictures; one that a family has no use for is refused.
+#[derive(Debug, Default, Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct TranslateSettings {
+    /// `forward`, or `backward` where the model has learned both ways.
+    #[arg(long, value_name = "WAY")]
+    pub(crate) direction: Option<String>,
+    /// Of a diffusion model: how much of the way from noise a picture goes again, 0 (stays) to 1 (forgotten).
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
+    pub(crate) strength: Option<f64>,
+    /// Of a diffusion model: the class that the pictures show, to become that of --class and stay alike otherwise.
+    #[arg(long, value_name = "CLASS", requires = "class")]
+    pub(crate) from_class: Option<String>,
+    /// Steps from noise to picture, of a diffusion model.
+    #[arg(long, value_name = "N")]
+    pub(crate) steps: Option<u32>,
 }
 
 /// Encode pictures as latents: the numbers or codes that a model makes of them.

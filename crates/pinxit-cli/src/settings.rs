@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use pinxit::Error;
 use pinxit::device::{self, Device};
-use pinxit::families::FAMILIES;
+use pinxit::families::{self, FAMILIES};
 use pinxit::recipe::{self, Recipe};
 use pinxit::run::Run;
 use serde::Serialize;
@@ -60,9 +60,8 @@ pub(crate) fn bench_recipes(options: &Bench) -> Outcome<Vec<Recipe>> {
     for recipe in &mut recipes {
         if let Some(data) = &options.data {
             recipe.data.source.clone_from(data);
-        } else if recipe.data.source.is_empty() {
-            recipe.data.source = "builtin:digits".into();
         }
+        families::find(&recipe.family)?.material.try_on_digits(&mut recipe.data);
         apply_each(recipe, &options.set)?;
     }
     Ok(recipes)

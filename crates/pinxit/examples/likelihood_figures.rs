@@ -116,7 +116,7 @@ fn out_of_distribution(trained: &Trained, held_out: &Batch) -> pinxit::Result<()
             (0..100).map(|_| (0..dims).map(|i| value(&mut rng, i)).collect()).collect();
         let data = TensorData::new(pictures.concat(), [100, shape.channels, shape.height, shape.width]);
         let images = Tensor::from_data(data, &Device::flex());
-        Batch { images, labels: Vec::new(), ids: (0..100).collect(), offset: 0 }
+        Batch { images, labels: Vec::new(), ids: (0..100).collect(), offset: 0, inputs: None }
     };
     tell("noise", &made(&mut |rng, _| rng.range(-1.0, 1.0) as f32))?;
     let mut level = 0.0;

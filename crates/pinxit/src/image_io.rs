@@ -6,7 +6,7 @@ use std::path::Path;
 use burn::tensor::Tensor;
 
 use crate::data::decode;
-use crate::data::planes::Planes;
+use crate::data::planes::{Planes, Sample};
 use crate::data::{ImageShape, resize};
 use crate::error::{Error, Result};
 use crate::files;
@@ -69,6 +69,40 @@ pub fn pictures(images: Tensor<4>) -> Result<Vec<Picture>> {
     Ok(values.chunks_exact(shape.len().max(1)).map(|values| Picture::from_planar(values, shape)).collect())
 }
 
+/// Pictures `[B, C, H, W]` with every pixel repeated: `[B, C, factor H, factor W]`.
+pub fn magnified(images: Tensor<4>, factor: usize) -> Tensor<4> {
+    let [count, channels, height, width] = images.dims();
+    if factor == 1 {
+        return images;
+    }
+    let pixels = images.reshape([count * channels, height, 1, width, 1]);
+    let repeated = pixels.repeat(&[1, 1, factor, 1, factor]);
+    repeated.reshape([count, channels, factor * height, factor * width])
+}
+
+/// Pictures `[B, C, H, W]` with another number of channels: grey becomes colour, what has no alpha is opaque. Never
+/// fewer than they have.
+pub fn in_channels(images: Tensor<4>, channels: usize) -> Tensor<4> {
+    let [count, own, height, width] = images.dims();
+    if own >= channels {
+        return images;
+    }
+    let colours = own - usize::from(own.is_multiple_of(2));
+    let wanted = channels - usize::from(channels.is_multiple_of(2));
+    let mut colour = images.clone().narrow(1, 0, colours);
+    if colours < wanted {
+        colour = colour.narrow(1, 0, 1).repeat_dim(1, wanted);
+    }
+    if !channels.is_multiple_of(2) {
+        return colour;
+    }
+    let alpha = match own > colours {
+        true => images.clone().narrow(1, colours, 1),
+        false => Tensor::ones([count, 1, height, width], &images.device()),
+    };
+    Tensor::cat(vec![colour, alpha], 1)
+}
+
 /// One sheet of pictures of one shape, row by row, with `gap` white pixels between them (before
 /// magnification). Small pictures are magnified by a whole factor, pixel by pixel, so that they can be seen.
 pub fn grid(pictures: &[Picture], columns: usize, gap: usize) -> Picture {
@@ -107,20 +141,31 @@ pub fn grid(pictures: &[Picture], columns: usize, gap: usize) -> Picture {
 /// # Errors
 /// [`Error::Config`] if the picture has no pixels or a keyword is not 1 to 79 Latin letters.
 pub fn encode_png(picture: &Picture, texts: &[(String, String)]) -> Result<Vec<u8>> {
+    encode(picture.shape, png::BitDepth::Eight, &picture.pixels, texts)
+}
+
+/// The bytes of a PNG file of interleaved values of 8 bits, or 16 with the high byte first.
+fn encode(
+    shape: ImageShape,
+    depth: png::BitDepth,
+    values: &[u8],
+    texts: &[(String, String)],
+) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    encode_into(&mut bytes, picture, texts)
+    encode_into(&mut bytes, (shape, depth), values, texts)
         .map_err(|error| Error::config(format!("the picture can't be written as PNG: {error}")))?;
     Ok(bytes)
 }
 
 fn encode_into(
     bytes: &mut Vec<u8>,
-    picture: &Picture,
+    (shape, depth): (ImageShape, png::BitDepth),
+    values: &[u8],
     texts: &[(String, String)],
 ) -> Result<(), png::EncodingError> {
-    let ImageShape { channels, height, width } = picture.shape;
+    let ImageShape { channels, height, width } = shape;
     let mut encoder = png::Encoder::new(bytes, width as u32, height as u32);
-    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_depth(depth);
     encoder.set_color(match channels {
         1 => png::ColorType::Grayscale,
         2 => png::ColorType::GrayscaleAlpha,
@@ -135,7 +180,7 @@ fn encode_into(
         }
     }
     let mut writer = encoder.write_header()?;
-    writer.write_image_data(&picture.pixels)?;
+    writer.write_image_data(values)?;
     writer.finish()
 }
 
@@ -159,12 +204,42 @@ pub fn save_png(
     texts: &[(String, String)],
     overwrite: Overwrite,
 ) -> Result<()> {
+    write_file(path, &encode_png(picture, texts)?, overwrite)
+}
+
+/// Writes planes as PNG, with 8 or 16 bits a value, as [`save_png`].
+///
+/// # Errors
+/// As [`save_png`].
+pub(crate) fn save_planes(
+    path: &Path,
+    planes: &Planes<u16>,
+    bits: u32,
+    texts: &[(String, String)],
+    overwrite: Overwrite,
+) -> Result<()> {
+    let Planes { width, height, planes } = planes;
+    let shape = ImageShape { channels: planes.len(), height: *height, width: *width };
+    let interleaved = (0..width * height).flat_map(|at| planes.iter().map(move |plane| plane[at]));
+    let bytes = match bits {
+        16 => {
+            let values: Vec<u8> = interleaved.flat_map(u16::to_be_bytes).collect();
+            encode(shape, png::BitDepth::Sixteen, &values, texts)?
+        }
+        _ => {
+            let values: Vec<u8> = interleaved.map(<u8 as Sample>::from_16).collect();
+            encode(shape, png::BitDepth::Eight, &values, texts)?
+        }
+    };
+    write_file(path, &bytes, overwrite)
+}
+
+fn write_file(path: &Path, bytes: &[u8], overwrite: Overwrite) -> Result<()> {
     if overwrite == Overwrite::Refuse && path.exists() {
         return Err(Error::config(format!("{} exists and is not overwritten", path.display())));
     }
-    let bytes = encode_png(picture, texts)?;
     files::write_whole(path, |temporary| {
-        fs::write(temporary, &bytes).map_err(Error::io(path, "writing the picture"))
+        fs::write(temporary, bytes).map_err(Error::io(path, "writing the picture"))
     })
 }
 

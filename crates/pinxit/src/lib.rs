@@ -32,6 +32,8 @@ pub mod run;
 pub mod sample;
 pub mod tensorboard;
 pub mod train;
+pub mod translate;
+pub mod translation;
 pub mod watch;
 
 pub use error::{Error, Result};

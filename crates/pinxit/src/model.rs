@@ -102,6 +102,11 @@ pub trait Model: Send + Sync {
         None
     }
 
+    /// Images with a part hidden to whole ones.
+    fn inpaint(&self) -> Option<&dyn Inpaint> {
+        None
+    }
+
     /// The first rows of images to whole ones.
     fn complete(&self) -> Option<&dyn Complete> {
         None
@@ -208,14 +213,101 @@ pub trait Latent {
     ) -> Result<Tensor<4>>;
 }
 
+/// Which pictures a model of pictures to pictures takes and gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Canvas {
+    /// Channels of the pictures that go in.
+    pub input: usize,
+    /// Channels of the pictures that come out.
+    pub output: usize,
+    /// Times that a picture grows.
+    pub scale: usize,
+    /// Both sides of what goes in must divide by this.
+    pub multiple: usize,
+    /// Rows and columns of the pictures that it was trained on.
+    pub trained: [usize; 2],
+    /// Whether it knows pictures of those sides alone. Larger ones then go through it in tiles.
+    pub fixed: bool,
+}
+
+impl Canvas {
+    /// Refuses pictures that can't go in, or another number of seeds.
+    pub(crate) fn check(&self, images: &Tensor<4>, request: &Request) -> Result<()> {
+        let [count, channels, height, width] = images.dims();
+        if request.seeds.len() != count {
+            let seeds = request.seeds.len();
+            return Err(Error::config(format!("{count} pictures can't be translated with {seeds} seeds")));
+        }
+        let divides = |side: usize| side > 0 && side.is_multiple_of(self.multiple.max(1));
+        let of_the_size = !self.fixed || [height, width] == self.trained;
+        if channels == self.input && divides(height) && divides(width) && of_the_size {
+            return Ok(());
+        }
+        let sides = match self.fixed {
+            true => format!("{}x{} pixels", self.trained[0], self.trained[1]),
+            false => format!("sides that divide by {}", self.multiple),
+        };
+        Err(Error::config(format!(
+            "the model takes pictures of {} channels and {sides}, not {channels} channels of {height}x{width}",
+            self.input
+        )))
+    }
+}
+
 /// Makes pictures from pictures.
 pub trait Translate {
-    /// Images `[B, C, H, W]` in `[-1, 1]` for images `[B, C, H, W]` in `[-1, 1]`.
+    /// What goes in and comes out, with these options.
     ///
     /// # Errors
-    /// If the pictures are not of the model's shape.
-    fn translate(&self, images: Tensor<4>, options: &toml::Table, watch: &mut dyn Watch)
-    -> Result<Tensor<4>>;
+    /// [`Error::Config`](crate::Error::Config) for options that make no sense.
+    fn canvas(&self, options: &toml::Table) -> Result<Canvas>;
+
+    /// Images `[B, output, scale H, scale W]` in `[-1, 1]` (not clamped) for images `[B, input, H, W]` in
+    /// `[-1, 1]`, as the [`Canvas`] says. Picture i depends on what went in for it, on seed i, its class and the
+    /// options.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) if pictures, request and model don't fit together;
+    /// [`Error::Interrupted`](crate::Error::Interrupted) when the watcher stops it.
+    fn translate(&self, images: Tensor<4>, request: &Request, watch: &mut dyn Watch) -> Result<Tensor<4>>;
+
+    /// The options of each direction that it knows, beginning with these.
+    fn directions(&self, options: &toml::Table) -> Vec<toml::Table> {
+        vec![options.clone()]
+    }
+
+    /// What would go in to make the pictures of a batch `[B, input, H, W]`, with these options; what should
+    /// come out is known only of pairs.
+    ///
+    /// # Errors
+    /// If the batch doesn't hold it.
+    fn example(&self, batch: &Batch, options: &toml::Table) -> Result<Example>;
+}
+
+/// A batch as a model of pictures to pictures sees it.
+#[derive(Debug, Clone)]
+pub struct Example {
+    /// `[B, input, H, W]`.
+    pub inputs: Tensor<4>,
+    /// What should come out, `[B, output, scale H, scale W]`, where that is known.
+    pub truth: Option<Tensor<4>>,
+}
+
+/// Paints what is hidden of pictures.
+pub trait Inpaint: Translate {
+    /// Images `[B, C, H, W]` that are `images` to the bit where `mask` `[B, 1, H, W]` is below 0.5, and painted to
+    /// fit where it is not. Sizes are those of the [`Canvas`]. Picture i depends on its known part, its mask, seed i,
+    /// its class and the options.
+    ///
+    /// # Errors
+    /// As those of [`Translate::translate`]; for a mask of another size.
+    fn inpaint(
+        &self,
+        images: Tensor<4>,
+        mask: Tensor<4>,
+        request: &Request,
+        watch: &mut dyn Watch,
+    ) -> Result<Tensor<4>>;
 }
 
 /// The first rows of pictures.

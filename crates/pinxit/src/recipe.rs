@@ -115,6 +115,7 @@ pub static BUILTIN_RECIPES: &[BuiltinRecipe] = &[
     BuiltinRecipe { name: "digits-vqvae", text: include_str!("../../../recipes/digits-vqvae.toml") },
     BuiltinRecipe { name: "digits-wgan", text: include_str!("../../../recipes/digits-wgan.toml") },
     BuiltinRecipe { name: "digits-wgan-gp", text: include_str!("../../../recipes/digits-wgan-gp.toml") },
+    BuiltinRecipe { name: "facades-pix2pix", text: include_str!("../../../recipes/facades-pix2pix.toml") },
     BuiltinRecipe { name: "glyphs", text: include_str!("../../../recipes/glyphs.toml") },
     BuiltinRecipe { name: "glyphs-cdcgan", text: include_str!("../../../recipes/glyphs-cdcgan.toml") },
     BuiltinRecipe { name: "glyphs-cgan", text: include_str!("../../../recipes/glyphs-cgan.toml") },
@@ -129,9 +130,15 @@ pub static BUILTIN_RECIPES: &[BuiltinRecipe] = &[
     BuiltinRecipe { name: "glyphs-vqvae", text: include_str!("../../../recipes/glyphs-vqvae.toml") },
     BuiltinRecipe { name: "glyphs-wgan", text: include_str!("../../../recipes/glyphs-wgan.toml") },
     BuiltinRecipe { name: "glyphs-wgan-gp", text: include_str!("../../../recipes/glyphs-wgan-gp.toml") },
+    BuiltinRecipe {
+        name: "horse2zebra-cyclegan",
+        text: include_str!("../../../recipes/horse2zebra-cyclegan.toml"),
+    },
     BuiltinRecipe { name: "mnist-pixelcnn", text: include_str!("../../../recipes/mnist-pixelcnn.toml") },
     BuiltinRecipe { name: "mnist-vae", text: include_str!("../../../recipes/mnist-vae.toml") },
     BuiltinRecipe { name: "sprites", text: include_str!("../../../recipes/sprites.toml") },
+    BuiltinRecipe { name: "sprites-cyclegan", text: include_str!("../../../recipes/sprites-cyclegan.toml") },
+    BuiltinRecipe { name: "sprites-pix2pix", text: include_str!("../../../recipes/sprites-pix2pix.toml") },
 ];
 
 /// The recipe in the file at `name`, or the shipped one called `name`.
@@ -218,7 +225,7 @@ impl Recipe {
                     value => _ = flat.insert(name, value),
                 }
             }
-            flat.retain(|key, _| key != "about" && key != "data.source");
+            flat.retain(|key, _| !["about", "data.source", "data.inputs"].contains(&key.as_str()));
             Ok(flat)
         };
         let (ours, theirs) = (flat(self)?, flat(other)?);
@@ -231,10 +238,10 @@ impl Recipe {
     /// # Errors
     /// If the path is empty but no data source, or the current folder is gone.
     pub fn anchored(mut self) -> Result<Self> {
-        let source = &self.data.source;
-        if !source.is_empty() && !source.starts_with("builtin:") {
-            let path = std::path::absolute(source).map_err(Error::io(source, "finding the pictures"))?;
-            self.data.source = path.to_string_lossy().into_owned();
+        let sources = std::iter::once(&mut self.data.source).chain(&mut self.data.inputs);
+        for source in sources.filter(|source| !source.is_empty() && !source.starts_with("builtin:")) {
+            let path = std::path::absolute(&*source).map_err(Error::io(&*source, "finding the pictures"))?;
+            *source = path.to_string_lossy().into_owned();
         }
         Ok(self)
     }
@@ -314,6 +321,28 @@ pub enum Fit {
     Letterbox,
 }
 
+/// Where the pictures come from that go into a model of pictures to pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pair {
+    /// Those of equal names in another folder.
+    Names,
+    /// The left halves of the pictures, of which the right halves are what comes out.
+    SideBySide,
+    /// Another folder, whose pictures belong to none of the first in particular.
+    Unpaired,
+    /// Made from each picture: its edges.
+    Edges,
+    /// Made from each picture: grey.
+    Gray,
+    /// Made from each picture: blurred.
+    Blur,
+    /// Made from each picture: a rectangle of it hidden.
+    Mask,
+    /// Made from each picture: shrunk, and brought back to size.
+    Downscale,
+}
+
 crate::knobs! {
     /// The `[data]` table.
     pub struct DataRecipe {
@@ -323,6 +352,20 @@ crate::knobs! {
         pub size: Option<[usize; 2]> = None,
         /// 1 grey, 2 grey + alpha, 3 RGB, 4 RGBA; as the pictures are when not given.
         pub channels: Option<usize> = None,
+        /// `[height, width]` of the part that a step sees of each picture, at a random place; the whole when not given.
+        pub crop: Option<[usize; 2]> = None,
+        /// What goes in, for families that make pictures from pictures: a folder or a built-in set, as `source`.
+        pub inputs: Option<String> = None,
+        /// Channels of what goes in; as those pictures are when not given.
+        pub input_channels: Option<usize> = None,
+        /// How what goes in belongs to what comes out: `names` or `unpaired` of `inputs`; `side-by-side` in one
+        /// picture; or made from each picture: `edges`, `gray`, `blur`, `mask`, `downscale`.
+        pub pair: Option<Pair> = None,
+        /// How much of a made pair: threshold of edges 0 to 1, deviation of the blur in pixels, hidden share of each
+        /// side 0 to 1, factor of the shrinking from 2.
+        pub pair_strength: Option<f64> = None,
+        /// Exchange what goes in and what comes out.
+        pub swap: bool = false,
         /// `crop` (keep the centre) or `letterbox` (keep everything).
         pub fit: Fit = Fit::Crop,
         /// Grey level 0 to 255 of the bars of a letterbox, and of what lies behind alpha when it is dropped.
@@ -360,6 +403,8 @@ pub enum Decay {
     Linear,
     /// On half a cosine to 0.
     Cosine,
+    /// Not at all for half of the time, then on a straight line to 0.
+    Late,
 }
 
 /// What may end a run before its last step.
@@ -385,7 +430,7 @@ crate::knobs! {
         pub lr: Option<f64> = None,
         /// Steps over which the learning rate rises from 0.
         pub warmup: u32 = 100,
-        /// `constant`, `linear` or `cosine` fall of the learning rate after the warm-up.
+        /// `constant`, `linear`, `cosine` or `late` (linear, in the second half) fall of the learning rate after the warm-up.
         pub decay: Decay = Decay::Cosine,
         /// Decoupled weight decay (AdamW), per unit of learning rate.
         pub weight_decay: f64 = 0.0,

@@ -49,6 +49,22 @@ pub enum Purpose {
     Dequantise = 16,
     /// Where codes begin again; step.
     Codebook = 17,
+    /// Which part of a training picture is seen; step, index = place in the batch.
+    Crop = 18,
+    /// Order of the pictures that go in, where they belong to none that come out; step = epoch.
+    ShuffleInputs = 19,
+    /// Which part of the same is seen; step, index = place in the batch.
+    CropInputs = 20,
+    /// Augmentation of the same; step, index = place in the batch.
+    AugmentInputs = 21,
+    /// What a made pair hides; the seed is the picture's content.
+    MadePair = 22,
+    /// Exchange of pictures with the pool of fakes; step, index = domain and place in the batch.
+    Pool = 23,
+    /// The seed of a tile of a picture; index = number of the tile.
+    Tile = 24,
+    /// Degradation of the pictures that go into super-resolution; step, index = place in the batch.
+    Degrade = 25,
 }
 
 /// A tensor `[B, ...]` of which picture i is filled from stream i.

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::families::{self, Family};
 use crate::image_io;
 use crate::latent::{self, Walk};
-use crate::model::{Complete, Generate, Given, Model, Request};
+use crate::model::{Complete, Generate, Given, Model, Request, Translate};
 use crate::recipe::Recipe;
 use crate::rng::{Purpose, Rng};
 use crate::run::Run;
@@ -59,6 +59,36 @@ impl Trained {
         let family = families::find(&recipe.family)?;
         let model = (family.model)(&recipe, &facts, &snapshot, device).map_err(|e| at(&path, e))?;
         Ok(Self { model, family, recipe, facts, step })
+    }
+
+    /// The recipe's `[sample]` table with these knobs in place of its own.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a knob that the family has no use for, by name.
+    pub(crate) fn sample_table(&self, knobs: &toml::Table) -> Result<toml::Table> {
+        let mut recipe = self.recipe.clone();
+        for (name, value) in knobs {
+            if !self.family.sample_knobs.iter().any(|knob| knob.name == name) {
+                let known: Vec<_> = self.family.sample_knobs.iter().map(|knob| knob.name).collect();
+                return Err(Error::config(format!(
+                    "{name} does not apply to {}; it takes: {}",
+                    self.family.name,
+                    known.join(", ")
+                )));
+            }
+            recipe.set(&format!("sample.{name}"), &value.to_string())?;
+        }
+        Ok(recipe.sample)
+    }
+
+    /// The model's way to make pictures from pictures.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the family makes pictures from seeds only.
+    pub fn translator(&self) -> Result<&dyn Translate> {
+        self.model.translate().ok_or_else(|| {
+            Error::Unsupported(format!("{} makes pictures from seeds, not from pictures", self.family.name))
+        })
     }
 
     /// The model's way to make pictures from seeds.
@@ -124,18 +154,7 @@ impl SamplePlan {
     /// [`Error::Config`] for a knob that the family has no use for, by name, a class that the
     /// model doesn't know, more than 10 million pictures, or seeds beyond 64 bits.
     pub fn new(trained: &Trained, options: &SampleOptions) -> Result<Self> {
-        let mut recipe = trained.recipe.clone();
-        for (name, value) in &options.knobs {
-            if !trained.family.sample_knobs.iter().any(|knob| knob.name == name) {
-                let known: Vec<_> = trained.family.sample_knobs.iter().map(|knob| knob.name).collect();
-                return Err(Error::config(format!(
-                    "{name} does not apply to {}; it takes: {}",
-                    trained.family.name,
-                    known.join(", ")
-                )));
-            }
-            recipe.set(&format!("sample.{name}"), &value.to_string())?;
-        }
+        let knobs = trained.sample_table(&options.knobs)?;
         let stops = stops(trained, options)?;
         let names = trained.model.classes();
         let classes = match (&options.class, &options.walk) {
@@ -154,7 +173,7 @@ impl SamplePlan {
             }
         };
         let Stops { seeds, points, names, columns } = stops;
-        Ok(Self { request: Request { seeds, classes, options: recipe.sample }, points, names, columns })
+        Ok(Self { request: Request { seeds, classes, options: knobs }, points, names, columns })
     }
 
     /// One picture a seed, with a class each if the model knows some.

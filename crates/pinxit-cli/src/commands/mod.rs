@@ -15,3 +15,4 @@ pub(crate) mod runs;
 pub(crate) mod sample;
 pub(crate) mod score;
 pub(crate) mod train;
+pub(crate) mod translate;

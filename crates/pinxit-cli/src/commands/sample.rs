@@ -14,7 +14,7 @@ use crate::failure::{Failure, Outcome};
 use crate::options::{LatentWalk, Sample};
 use crate::progress::Progress;
 use crate::terminal::{DIM, answer, table};
-use crate::{format, settings, stop};
+use crate::{format, provenance, settings, stop};
 
 #[derive(Serialize)]
 struct SampleReport {
@@ -200,14 +200,7 @@ impl Origin<'_> {
         if let Some(class) = class {
             origin += &format!(", class {class}");
         }
-        let settings: Vec<String> =
-            self.sample.iter().map(|(key, value)| format!("{key} = {value}")).collect();
-        vec![
-            ("Software".into(), concat!("Pinxit ", env!("CARGO_PKG_VERSION")).into()),
-            ("Source".into(), "made by a generative model".into()),
-            ("Description".into(), origin),
-            ("Comment".into(), settings.join(", ")),
-        ]
+        provenance::marks("made by a generative model", origin, self.sample)
     }
 }
 

@@ -9,4 +9,5 @@ mod latents;
 mod program;
 mod reports;
 mod runs;
+mod translate;
 mod usage;

@@ -6,6 +6,7 @@ use super::augment::Transform;
 use super::{Loss, Penalty};
 use crate::data::DataFacts;
 use crate::error::{Error, Result};
+use crate::nn::AdamConfig;
 
 /// How the class of a picture reaches the networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -184,6 +185,17 @@ impl Settings {
         lr: 2e-4,
         batch: 64,
     };
+
+    /// How both players step.
+    pub(super) fn optimizer(&self) -> AdamConfig {
+        let rmsprop = self.optimizer == Optimizer::Rmsprop;
+        AdamConfig {
+            beta1: if rmsprop { 0.0 } else { self.beta1 },
+            beta2: self.beta2,
+            bias_correction: !rmsprop,
+            ..AdamConfig::default()
+        }
+    }
 
     /// Refuses what can't be, and what makes no sense together.
     ///

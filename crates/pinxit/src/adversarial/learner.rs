@@ -61,9 +61,10 @@ impl<P: Pair> GanLearner<P> {
             strength: settings.augment_strength,
         };
         let game = Game { augment, steps: train.steps, settings };
+        let optimizer = game.settings.optimizer();
         Self {
-            g: Player::new(g, &game.settings, lr, train),
-            d: Player::new(d, &game.settings, game.settings.d_lr.unwrap_or(lr), train),
+            g: Player::new(g, optimizer, lr, train),
+            d: Player::new(d, optimizer, game.settings.d_lr.unwrap_or(lr), train),
             game,
             ema: train.ema,
             model,
@@ -224,7 +225,8 @@ fn named(verdict: &Verdict, classes: &[u32]) -> Tensor<1> {
     )
 }
 
-pub(super) fn mode(part: &Batch, step: &Step) -> Mode {
+/// Training, with the random numbers of this part of this step's batch.
+pub(crate) fn mode(part: &Batch, step: &Step) -> Mode {
     Mode::Train { seed: step.seed, step: step.number, offset: part.offset as u32 }
 }
 

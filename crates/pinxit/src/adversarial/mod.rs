@@ -20,7 +20,7 @@ pub mod loss;
 pub mod model;
 pub mod nets;
 pub mod penalty;
-mod player;
+pub(crate) mod player;
 pub mod setup;
 
 use burn::module::Module;

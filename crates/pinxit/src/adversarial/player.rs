@@ -3,7 +3,6 @@
 use burn::module::Module;
 use burn::tensor::{Gradients, Tensor};
 
-use super::knobs::{Optimizer, Settings};
 use crate::checkpoint::Snapshot;
 use crate::data::Batch;
 use crate::error::{Error, Result};
@@ -12,8 +11,8 @@ use crate::recipe::TrainRecipe;
 
 /// A network in training.
 #[derive(Debug)]
-pub(super) struct Player<M> {
-    pub(super) network: M,
+pub(crate) struct Player<M> {
+    pub(crate) network: M,
     adam: Adam,
     /// Its learning rate.
     lr: f64,
@@ -22,21 +21,15 @@ pub(super) struct Player<M> {
 
 /// What a player has to pay for a part of a batch: the loss `[1]` that its gradient is taken of, and
 /// measures by name.
-pub(super) struct Bill {
-    pub(super) loss: Tensor<1>,
-    pub(super) measures: Vec<(&'static str, Tensor<1>)>,
+pub(crate) struct Bill {
+    pub(crate) loss: Tensor<1>,
+    pub(crate) measures: Vec<(&'static str, Tensor<1>)>,
 }
 
 impl<M: Module> Player<M> {
-    pub(super) fn new(network: M, settings: &Settings, lr: f64, train: &TrainRecipe) -> Self {
-        let rmsprop = settings.optimizer == Optimizer::Rmsprop;
-        let adam = Adam::new(AdamConfig {
-            beta1: if rmsprop { 0.0 } else { settings.beta1 },
-            beta2: settings.beta2,
-            weight_decay: train.weight_decay,
-            bias_correction: !rmsprop,
-            ..AdamConfig::default()
-        });
+    /// A player that begins at `network`, which requires gradients.
+    pub(crate) fn new(network: M, config: AdamConfig, lr: f64, train: &TrainRecipe) -> Self {
+        let adam = Adam::new(AdamConfig { weight_decay: train.weight_decay, ..config });
         Self { network, adam, lr, clip: train.clip }
     }
 
@@ -45,12 +38,12 @@ impl<M: Module> Player<M> {
     ///
     /// # Errors
     /// If the batch holds no picture, or what `bill` returns.
-    pub(super) fn step(
+    pub(crate) fn step(
         &mut self,
         batch: &Batch,
         parts: usize,
         rate: f64,
-        bill: impl Fn(&M, &Batch) -> Result<Bill>,
+        mut bill: impl FnMut(&M, &Batch) -> Result<Bill>,
     ) -> Result<(Vec<(&'static str, f64)>, f64)> {
         let mut sum: Option<(Vec<(&'static str, f64)>, Gradients)> = None;
         for part in batch.split(parts) {
@@ -75,14 +68,14 @@ impl<M: Module> Player<M> {
         Ok((values, norm))
     }
 
-    pub(super) fn save(&self, name: &str, to: &mut Snapshot) -> Result<()> {
+    pub(crate) fn save(&self, name: &str, to: &mut Snapshot) -> Result<()> {
         params::save(&self.network, &format!("train/{name}"), to)?;
         self.adam.save(&format!("adam/{name}"), to)
     }
 
     /// The network and optimizer that [`save`](Self::save) wrote, in this one's place once the other
     /// player has loaded too.
-    pub(super) fn loaded(&self, name: &str, from: &Snapshot) -> Result<Self> {
+    pub(crate) fn loaded(&self, name: &str, from: &Snapshot) -> Result<Self> {
         let network = params::load(self.network.clone(), &format!("train/{name}"), from)?;
         let mut adam = self.adam.clone();
         adam.load(&format!("adam/{name}"), from, &network)?;

@@ -50,6 +50,11 @@ impl Augment {
         })
     }
 
+    /// The changes of place alone: for the picture that another one is made from, whose colours are its own.
+    pub fn of_place(&self) -> Self {
+        Self { brightness: 0.0, contrast: 0.0, ..*self }
+    }
+
     /// Changes one picture. The order of the draws is fixed.
     pub fn apply(&self, pixels: &mut [f32], shape: ImageShape, rng: &mut Rng) {
         if self.flip && rng.chance(0.5) {

@@ -53,6 +53,11 @@ impl Folder {
         Ok(folder)
     }
 
+    /// Every picture, with its place below the folder.
+    pub(super) fn paths(self) -> impl Iterator<Item = (PathBuf, PathBuf)> {
+        self.files.into_iter().map(|file| (file.path, PathBuf::from(file.name)))
+    }
+
     /// Real folders first and links to folders afterwards, so that a folder which is found both
     /// ways has its own path. A folder that was read under any path is not read again, which also
     /// ends loops.

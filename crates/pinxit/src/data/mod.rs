@@ -21,11 +21,14 @@ pub mod augment;
 mod cache;
 mod cifar;
 pub mod contact;
+mod crop;
 pub(crate) mod decode;
+mod find;
 mod folder;
 mod idx;
 pub mod loader;
 mod originals;
+pub mod pairs;
 pub(crate) mod planes;
 mod prepare;
 pub mod report;
@@ -35,8 +38,10 @@ pub mod split;
 mod survey;
 
 pub use cache::default_cache_dir;
+pub use find::find_pictures;
 pub use loader::Loader;
 pub use originals::Originals;
+pub use pairs::Inputs;
 pub use report::ScanReport;
 pub use split::{Split, View};
 
@@ -52,6 +57,9 @@ pub struct Opened {
 
 /// Opens the pictures that `recipe.source` names and brings them to one shape.
 ///
+/// With `recipe.pair` the set has [`inputs`](Dataset::inputs), with `recipe.crop` its pictures are read
+/// in parts.
+///
 /// The decoded pictures are kept in `cache_dir` (see [`default_cache_dir`]) and found there the
 /// next time, as long as neither the files nor the settings change.
 ///
@@ -60,6 +68,18 @@ pub struct Opened {
 /// [`Error::Io`] if a folder can't be read or the cache can't be written, [`Error::Interrupted`]
 /// when the watcher stops it. A picture that can't be used is no error: the report names it.
 pub fn open(recipe: &DataRecipe, cache_dir: &Path, watch: &mut dyn Watch) -> Result<Opened> {
+    let opened = match recipe.pair {
+        Some(pair) => pairs::open(pair, recipe, cache_dir, watch)?,
+        None => open_one(recipe, cache_dir, watch)?,
+    };
+    match recipe.crop {
+        Some(sides) => Ok(Opened { dataset: crop::crop(opened.dataset.into(), sides)?, ..opened }),
+        None => Ok(opened),
+    }
+}
+
+/// Opens the pictures of `recipe.source` by themselves.
+fn open_one(recipe: &DataRecipe, cache_dir: &Path, watch: &mut dyn Watch) -> Result<Opened> {
     if let Some(name) = recipe.source.strip_prefix("builtin:") {
         let dataset = builtin::open(name, recipe)?;
         let report = ScanReport::of(&*dataset, &recipe.source);
@@ -72,8 +92,12 @@ pub fn open(recipe: &DataRecipe, cache_dir: &Path, watch: &mut dyn Watch) -> Res
     if !path.exists() {
         return Err(not_found(path));
     }
-    let source = if path.is_dir() { folder_source(path, recipe)? } else { file_source(path, recipe)? };
-    prepare::prepare(&*source, recipe, cache_dir, watch)
+    prepare::prepare(&*source(path, recipe)?, recipe, cache_dir, watch)
+}
+
+/// The pictures at a path, not yet brought to one shape.
+fn source(path: &Path, recipe: &DataRecipe) -> Result<Box<dyn Source>> {
+    if path.is_dir() { folder_source(path, recipe) } else { file_source(path, recipe) }
 }
 
 fn not_found(path: &Path) -> Error {
@@ -166,6 +190,33 @@ pub struct DataFacts {
     pub classes: Vec<String>,
     /// Number of training pictures.
     pub count: usize,
+    /// What goes into a model of pictures to pictures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<InputFacts>,
+}
+
+/// What a family of pictures to pictures must know of what goes in: pictures of the same sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct InputFacts {
+    /// Their channels.
+    pub channels: usize,
+    /// Whether each belongs to the picture that it is to become.
+    pub paired: bool,
+}
+
+impl DataFacts {
+    /// The facts of training pictures.
+    pub fn of(dataset: &dyn Dataset) -> Self {
+        let inputs = dataset.inputs();
+        let facts =
+            |inputs: Inputs| InputFacts { channels: inputs.dataset.shape().channels, paired: inputs.paired };
+        Self {
+            shape: dataset.shape(),
+            classes: dataset.classes().to_vec(),
+            count: dataset.len(),
+            inputs: inputs.map(facts),
+        }
+    }
 }
 
 /// Pictures that were decoded, cropped and scaled to one shape.
@@ -196,16 +247,39 @@ pub trait Dataset: Send + Sync {
     /// A number that identifies the content of picture `index`, stable when pictures are added:
     /// decides the split and the identity in reports.
     fn content_hash(&self, index: usize) -> u64;
+
+    /// The pictures that go into a model which is to make these; none for models that need none.
+    fn inputs(&self) -> Option<Inputs> {
+        None
+    }
+
+    /// Rows and columns by which the part that is read of a picture can move.
+    fn room(&self) -> [usize; 2] {
+        [0, 0]
+    }
+
+    /// As [`read`](Self::read), the part that begins at `offset`, rows and columns within the
+    /// [`room`](Self::room).
+    fn read_at(&self, index: usize, offset: [usize; 2], out: &mut [f32]) {
+        let _ = offset;
+        self.read(index, out);
+    }
 }
 
 /// A number for the pictures of a set and their labels in their order: a run goes on only with the
 /// pictures that it began with.
 pub fn fingerprint(dataset: &dyn Dataset) -> String {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64; // FNV-1a over 64-bit words
-    for index in 0..dataset.len() {
-        for word in [dataset.content_hash(index), u64::from(dataset.label(index))] {
-            hash = (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3);
+    let mut add = |dataset: &dyn Dataset| {
+        for index in 0..dataset.len() {
+            for word in [dataset.content_hash(index), u64::from(dataset.label(index))] {
+                hash = (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3);
+            }
         }
+    };
+    add(dataset);
+    if let Some(inputs) = dataset.inputs() {
+        add(&*inputs.dataset);
     }
     format!("{} pictures {hash:016x}", dataset.len())
 }
@@ -215,6 +289,8 @@ pub fn fingerprint(dataset: &dyn Dataset) -> String {
 pub struct Batch {
     /// `[B, C, H, W]` in `[-1, 1]`.
     pub images: Tensor<4>,
+    /// What goes into a model of pictures to pictures, `[B, C', H, W]` in `[-1, 1]`.
+    pub inputs: Option<Tensor<4>>,
     /// `[B]` indices of classes; empty if the data has none.
     pub labels: Vec<u32>,
     /// `[B]` indices into the data set.
@@ -227,16 +303,15 @@ pub struct Batch {
 impl Batch {
     /// The pictures of `dataset` from `indices.start` to before `indices.end`, which it must have.
     pub fn read(dataset: &dyn Dataset, indices: Range<usize>, device: &Device) -> Self {
-        let ImageShape { channels, height, width } = dataset.shape();
-        let size = dataset.shape().len();
-        let mut values = vec![0.0; indices.len() * size];
-        for (index, picture) in indices.clone().zip(values.chunks_exact_mut(size.max(1))) {
-            dataset.read(index, picture);
-        }
-        let data = TensorData::new(values, [indices.len(), channels, height, width]);
         let label = |index| dataset.label(index);
+        let inputs = dataset.inputs().map(|inputs| {
+            // Pictures that belong to none in particular go round where there are fewer of them.
+            let count = inputs.dataset.len().max(1);
+            read_images(&*inputs.dataset, indices.clone().map(|index| index % count), device)
+        });
         Self {
-            images: Tensor::from_data(data, device),
+            images: read_images(dataset, indices.clone(), device),
+            inputs,
             labels: if dataset.classes().is_empty() {
                 Vec::new()
             } else {
@@ -264,8 +339,10 @@ impl Batch {
             .step_by(size)
             .map(|start| {
                 let end = (start + size).min(self.len());
+                let part = |images: &Tensor<4>| images.clone().narrow(0, start, end - start);
                 Batch {
-                    images: self.images.clone().narrow(0, start, end - start),
+                    images: part(&self.images),
+                    inputs: self.inputs.as_ref().map(part),
                     labels: self.labels.get(start..end).map_or_else(Vec::new, <[u32]>::to_vec),
                     ids: self.ids[start..end].to_vec(),
                     offset: self.offset + start,
@@ -273,4 +350,19 @@ impl Batch {
             })
             .collect()
     }
+}
+
+/// The pictures at `indices`, `[B, C, H, W]`.
+fn read_images(
+    dataset: &dyn Dataset,
+    indices: impl ExactSizeIterator<Item = usize>,
+    device: &Device,
+) -> Tensor<4> {
+    let ImageShape { channels, height, width } = dataset.shape();
+    let (size, count) = (dataset.shape().len(), indices.len());
+    let mut values = vec![0.0; count * size];
+    for (index, picture) in indices.zip(values.chunks_exact_mut(size.max(1))) {
+        dataset.read(index, picture);
+    }
+    Tensor::from_data(TensorData::new(values, [count, channels, height, width]), device)
 }

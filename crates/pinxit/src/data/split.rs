@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{Dataset, ImageShape};
+use super::{Dataset, ImageShape, Inputs};
 use crate::error::{Error, Result};
 
 /// A part of a data set.
@@ -56,7 +56,16 @@ pub fn view(dataset: Arc<dyn Dataset>, split: Split, holdout: f64) -> Result<Vie
         Split::Test => heldout.into_iter().filter(is_test).collect(),
         Split::All => (0..dataset.len() as u32).collect(),
     };
-    Ok(View { dataset, indices })
+    let inputs = match dataset.inputs() {
+        Some(Inputs { dataset, paired: true }) => {
+            Some(Inputs { dataset: Arc::new(View::of(dataset, indices.clone())), paired: true })
+        }
+        Some(Inputs { dataset, paired: false }) => {
+            Some(Inputs { dataset: Arc::new(view(dataset, split, holdout)?), paired: false })
+        }
+        None => None,
+    };
+    Ok(View { dataset, indices, inputs })
 }
 
 /// Hashes that are not held out because their class has nothing else.
@@ -90,9 +99,20 @@ fn mix(mut hash: u64) -> u64 {
 pub struct View {
     dataset: Arc<dyn Dataset>,
     indices: Vec<u32>,
+    inputs: Option<Inputs>,
 }
 
 impl View {
+    /// The pictures at `indices`, without what goes into a model that makes them.
+    pub(super) fn of(dataset: Arc<dyn Dataset>, indices: Vec<u32>) -> Self {
+        Self { dataset, indices, inputs: None }
+    }
+
+    /// The same with what goes in, a picture each if they are paired.
+    pub(super) fn with_inputs(self, inputs: Inputs) -> Self {
+        Self { inputs: Some(inputs), ..self }
+    }
+
     /// Where picture `index` of the view lies in the whole data set.
     pub fn source_index(&self, index: usize) -> usize {
         self.indices[index] as usize
@@ -126,5 +146,17 @@ impl Dataset for View {
 
     fn content_hash(&self, index: usize) -> u64 {
         self.dataset.content_hash(self.source_index(index))
+    }
+
+    fn inputs(&self) -> Option<Inputs> {
+        self.inputs.clone()
+    }
+
+    fn room(&self) -> [usize; 2] {
+        self.dataset.room()
+    }
+
+    fn read_at(&self, index: usize, offset: [usize; 2], out: &mut [f32]) {
+        self.dataset.read_at(self.source_index(index), offset, out);
     }
 }

@@ -14,6 +14,7 @@
 //! | sampler | [`samplers`] | how it goes from one level to the next |
 //! | guidance | [`guidance`] | how strongly the class is insisted on |
 
+pub mod edit;
 pub mod guidance;
 pub mod knobs;
 pub mod learner;

@@ -5,12 +5,12 @@ use burn::tensor::{Device, Tensor};
 use super::noise::SeededNoise;
 use super::precond::{Network, Preconditioned, Preconditioning};
 use super::samplers::Sampling;
-use super::sampling::{SampleKnobs, SamplePlan};
+use super::sampling::{EditKnobs, SampleKnobs, SamplePlan};
 use super::{Clamped, Condition, vlb};
 use crate::data::{Batch, ImageShape};
 use crate::error::{Error, Result};
 use crate::knobs;
-use crate::model::{Generate, Likelihood, Model, Request, check_classes, check_shape};
+use crate::model::{Generate, Inpaint, Likelihood, Model, Request, Translate, check_classes, check_shape};
 use crate::nn::{Ema, Mode, UNet2d};
 use crate::watch::{Part, Watch};
 
@@ -50,6 +50,14 @@ impl Model for DiffusionModel {
         Some(self)
     }
 
+    fn translate(&self) -> Option<&dyn Translate> {
+        Some(self)
+    }
+
+    fn inpaint(&self) -> Option<&dyn Inpaint> {
+        Some(self)
+    }
+
     fn likelihood(&self) -> Option<&dyn Likelihood> {
         matches!(self.preconditioning, Preconditioning::VariancePreserving { .. }).then_some(self)
     }
@@ -58,6 +66,7 @@ impl Model for DiffusionModel {
 impl Generate for DiffusionModel {
     fn generate(&self, request: &Request, watch: &mut dyn Watch) -> Result<Tensor<4>> {
         let plan = self.plan(&request.options)?;
+        self.knobs(&request.options)?.refuse_edits()?;
         check_classes(&self.classes, self.knows_no_class, &request.classes, request.seeds.len())?;
         let at_once = self.at_once();
         let steps = plan.sigmas.len() as u64 - 1;
@@ -79,15 +88,27 @@ impl Generate for DiffusionModel {
 
 impl DiffusionModel {
     /// How many pictures to work on at once.
-    fn at_once(&self) -> usize {
+    pub(super) fn at_once(&self) -> usize {
         (PIXELS_AT_ONCE / (self.shape.height * self.shape.width).max(1)).clamp(1, 256)
+    }
+
+    /// The recipe's settings with `options` over them.
+    fn knobs(&self, options: &toml::Table) -> Result<SampleKnobs> {
+        let mut table = self.sample.clone();
+        table.extend(options.clone());
+        knobs::parse(&table, "sample")
+    }
+
+    /// The plan of these options, and how to change a picture that is there.
+    pub(super) fn edit_plan(&self, options: &toml::Table) -> Result<(SamplePlan, EditKnobs)> {
+        let plan = self.plan(options)?;
+        let edit = self.knobs(options)?.edit(plan.sigmas.len() - 1)?;
+        Ok((plan, edit))
     }
 
     /// The plan of the recipe's settings with `options` over them.
     fn plan(&self, options: &toml::Table) -> Result<SamplePlan> {
-        let mut table = self.sample.clone();
-        table.extend(options.clone());
-        let plan = knobs::parse::<SampleKnobs>(&table, "sample")?.plan(&self.preconditioning)?;
+        let plan = self.knobs(options)?.plan(&self.preconditioning)?;
         if plan.guides() && !self.knows_no_class {
             return Err(Error::config(if self.classes.is_empty() {
                 "guidance needs classes, and this model has none; leave sample.guidance away"
@@ -119,7 +140,7 @@ impl DiffusionModel {
         })
     }
 
-    fn denoiser(&self) -> Preconditioned<'_> {
+    pub(super) fn denoiser(&self) -> Preconditioned<'_> {
         Preconditioned { network: self.network.model(), preconditioning: &self.preconditioning }
     }
 }

@@ -151,7 +151,7 @@ mod tests {
     fn batch(size: usize) -> Batch {
         let values: Vec<f32> = (0..size * 12).map(|i| (i % 17) as f32 / 8.0 - 1.0).collect();
         let images = Tensor::from_data(TensorData::new(values, [size, 1, 3, 4]), &Device::flex());
-        Batch { images, labels: Vec::new(), ids: (0..size as u32).collect(), offset: 0 }
+        Batch { images, labels: Vec::new(), ids: (0..size as u32).collect(), offset: 0, inputs: None }
     }
 
     const STEP: Step = Step { number: 3, seed: 1, rate: 1.0, accumulate: 1 };

@@ -62,8 +62,32 @@ crate::knobs! {
         pub churn_max: Option<f64> = None,
         /// Standard deviation of the noise of `heun-churn` (S_noise), just above 1.
         pub churn_noise: Option<f64> = None,
+        /// Of a picture that is there: how much of the way from noise it goes again, 0 (stays) to 1 (forgotten).
+        pub strength: Option<f64> = None,
+        /// The class that such a picture shows, to turn it into another one by inverting the way from noise.
+        pub from_class: Option<String> = None,
+        /// Times that each stretch of the way is gone where a part is painted anew, 4 when not given.
+        pub resample: Option<usize> = None,
+        /// Steps of such a stretch, a tenth of all when not given.
+        pub jump: Option<usize> = None,
     }
 }
+
+/// Checked settings: how to change a picture that is there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EditKnobs {
+    /// How much of the way from noise is gone again.
+    pub strength: Option<f64>,
+    /// The class that the picture shows.
+    pub from_class: Option<String>,
+    /// Times that each stretch is gone.
+    pub resample: usize,
+    /// Steps of a stretch.
+    pub jump: usize,
+}
+
+/// Times that a stretch is gone at most: Lugmayr et al. 2022, section 5.5, see no gain past 20.
+const MOST_TURNS: usize = 1000;
 
 /// Checked settings: how to walk from noise to a picture.
 pub struct SamplePlan {
@@ -115,6 +139,41 @@ impl SampleKnobs {
             interval: (self.guidance_min.unwrap_or(0.0), self.guidance_max.unwrap_or(f64::INFINITY)),
             clamp: self.clamp.unwrap_or(false),
         })
+    }
+
+    /// How to change a picture that is there, in `steps`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a value out of range.
+    pub fn edit(&self, steps: usize) -> Result<EditKnobs> {
+        let (resample, jump) = (self.resample.unwrap_or(4), self.jump.unwrap_or(steps.div_ceil(10)));
+        if !(1..=MOST_TURNS).contains(&resample) || jump == 0 {
+            return Err(Error::config(format!(
+                "sample.resample is {resample} and sample.jump {jump}: they must be at least 1, and the first at \
+                 most {MOST_TURNS}"
+            )));
+        }
+        let strength = self.strength.map(|strength| ranged("strength", strength, 0.0, 1.0)).transpose()?;
+        Ok(EditKnobs { strength, from_class: self.from_class.clone(), resample, jump })
+    }
+
+    /// Refuses what is for pictures that are there, where pictures are made from seeds.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the knob.
+    pub fn refuse_edits(&self) -> Result<()> {
+        let given = [
+            ("strength", self.strength.is_some()),
+            ("from_class", self.from_class.is_some()),
+            ("resample", self.resample.is_some()),
+            ("jump", self.jump.is_some()),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            None => Ok(()),
+            Some((name, _)) => Err(Error::config(format!(
+                "sample.{name} is for pictures made from pictures (pinxit translate); leave it away"
+            ))),
+        }
     }
 
     fn sigmas(

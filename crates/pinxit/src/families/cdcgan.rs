@@ -9,7 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Family;
+use super::{Family, Material};
 use crate::adversarial::knobs::{AdversarialKnobs, Conditioning, Settings};
 use crate::adversarial::model::SampleKnobs;
 use crate::adversarial::setup::{self, Kind};
@@ -30,6 +30,7 @@ pub static FAMILY: Family = Family {
     name: "cdcgan",
     about: "Conditional DCGAN: convolutional networks that are told the class; as AC-GAN or with projection too.",
     paper: "Mirza, Osindero 2014, Conditional Generative Adversarial Nets; Radford, Metz, Chintala 2015, DCGAN; Odena, Olah, Shlens 2017, AC-GAN",
+    material: Material::Pictures,
     model_knobs: AdversarialKnobs::KNOBS,
     sample_knobs: SampleKnobs::KNOBS,
     resolve: setup::resolve::<Cdcgan>,

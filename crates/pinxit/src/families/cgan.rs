@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Family;
+use super::{Family, Material};
 use crate::adversarial::knobs::{AdversarialKnobs, Conditioning, Net, Norm, Settings};
 use crate::adversarial::model::SampleKnobs;
 use crate::adversarial::setup::{self, Kind};
@@ -36,6 +36,7 @@ pub static FAMILY: Family = Family {
     name: "cgan",
     about: "Conditional GAN: fully connected networks that are told the class; paints what it is asked for.",
     paper: "Mirza, Osindero 2014, Conditional Generative Adversarial Nets",
+    material: Material::Pictures,
     model_knobs: AdversarialKnobs::KNOBS,
     sample_knobs: SampleKnobs::KNOBS,
     resolve: setup::resolve::<Cgan>,

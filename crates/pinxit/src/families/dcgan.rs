@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Family;
+use super::{Family, Material};
 use crate::adversarial::knobs::{AdversarialKnobs, Settings};
 use crate::adversarial::model::SampleKnobs;
 use crate::adversarial::setup::{self, Kind};
@@ -30,6 +30,7 @@ pub static FAMILY: Family = Family {
     about: "DCGAN: the classic convolutional GAN; quick, and the base of most that came after.",
     paper: "Radford, Metz, Chintala 2015, Unsupervised Representation Learning with Deep Convolutional Generative \
             Adversarial Networks",
+    material: Material::Pictures,
     model_knobs: AdversarialKnobs::KNOBS,
     sample_knobs: SampleKnobs::KNOBS,
     resolve: setup::resolve::<Dcgan>,

@@ -1,6 +1,6 @@
 //! DDPM: a thousand small steps of noise, undone one by one or, with DDIM, many at once.
 
-use super::Family;
+use super::{Family, Material};
 use crate::diffusion::knobs::DiffusionKnobs;
 use crate::diffusion::objective::TrainingLevels;
 use crate::diffusion::precond::{Preconditioning, Prediction};
@@ -42,6 +42,7 @@ pub static FAMILY: Family = Family {
     about: "DDPM: the classic; predicts the noise of a thousand small steps and bounds the likelihood.",
     paper: "Ho, Jain, Abbeel 2020, Denoising Diffusion Probabilistic Models; Nichol, Dhariwal 2021, Improved \
             Denoising Diffusion Probabilistic Models",
+    material: Material::Pictures,
     model_knobs: &KNOBS,
     sample_knobs: SampleKnobs::KNOBS,
     resolve: setup::resolve::<DdpmKnobs>,

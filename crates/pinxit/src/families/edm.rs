@@ -1,6 +1,6 @@
 //! EDM: denoising with inputs and targets of unit variance.
 
-use super::Family;
+use super::{Family, Material};
 use crate::diffusion::knobs::DiffusionKnobs;
 use crate::diffusion::objective::TrainingLevels;
 use crate::diffusion::precond::Preconditioning;
@@ -46,6 +46,7 @@ pub static FAMILY: Family = Family {
     name: "edm",
     about: "EDM: denoising with every noise level scaled alike; the best pictures for few steps.",
     paper: "Karras, Aittala, Aila, Laine 2022, Elucidating the Design Space of Diffusion-Based Generative Models",
+    material: Material::Pictures,
     model_knobs: &KNOBS,
     sample_knobs: SampleKnobs::KNOBS,
     resolve: setup::resolve::<EdmKnobs>,

@@ -10,7 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Family;
+use super::{Family, Material};
 use crate::adversarial::knobs::{AdversarialKnobs, Net, Norm, Settings};
 use crate::adversarial::model::SampleKnobs;
 use crate::adversarial::setup::{self, Kind};
@@ -62,6 +62,7 @@ pub static FAMILY: Family = Family {
     name: "gan",
     about: "The first GAN: fully connected networks; trains in seconds, and shows every way in which a GAN can fail.",
     paper: "Goodfellow et al. 2014, Generative Adversarial Nets",
+    material: Material::Pictures,
     model_knobs: &KNOBS,
     sample_knobs: SampleKnobs::KNOBS,
     resolve: setup::resolve::<GanKnobs>,

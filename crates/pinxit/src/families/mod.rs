@@ -5,11 +5,13 @@
 
 pub mod cdcgan;
 pub mod cgan;
+pub mod cyclegan;
 pub mod dcgan;
 pub mod ddpm;
 pub mod edm;
 pub mod flow;
 pub mod gan;
+pub mod pix2pix;
 pub mod pixelcnn;
 pub mod pixelrnn;
 pub mod r3gan;
@@ -28,7 +30,7 @@ use crate::error::{Error, Result};
 use crate::knobs::Knob;
 use crate::model::{Learner, Model};
 pub use crate::nn::{Budget, Cost};
-use crate::recipe::{self, Recipe};
+use crate::recipe::{self, DataRecipe, Pair, Recipe};
 
 /// A kind of generator: how it is called, set, trained and loaded.
 pub struct Family {
@@ -38,6 +40,8 @@ pub struct Family {
     pub about: &'static str,
     /// Authors, year and title of the paper.
     pub paper: &'static str,
+    /// What it learns from.
+    pub material: Material,
     /// Keys of the recipe's `[model]` table.
     pub model_knobs: &'static [Knob],
     /// Keys of the recipe's `[sample]` table, and so the sampling flags that it has a use for.
@@ -51,6 +55,70 @@ pub struct Family {
     pub learner: fn(&Recipe, &DataFacts, &Device) -> Result<Box<dyn Learner>>,
     /// The trained model in a checkpoint of a resolved recipe.
     pub model: OpenModel,
+}
+
+/// What a family learns from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Material {
+    /// Pictures.
+    Pictures,
+    /// Pictures, and for each the one that it is to be made from.
+    Pairs,
+    /// Two sets of pictures, of which each is to become like those of the other.
+    Domains,
+}
+
+impl Material {
+    /// Settles where what goes in comes from, as far as the recipe leaves that open. Idempotent.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the recipe names what the family has no use for, or nothing that it needs.
+    pub fn settle(self, data: &mut DataRecipe) -> Result<()> {
+        let refuse = |message: &str| Err(Error::config(message));
+        match (self, data.pair) {
+            (Self::Pictures, None) if data.inputs.is_none() => Ok(()),
+            (Self::Pictures, _) => refuse(
+                "data.inputs and data.pair are for families that make pictures from pictures, and this one makes \
+                 them from nothing: leave them away, or take another --family",
+            ),
+            (Self::Pairs, Some(Pair::Unpaired)) => refuse(
+                "this family learns from pairs: data.pair = \"unpaired\" is for families that learn from two sets; \
+                 take data.pair = \"names\", or another --family",
+            ),
+            (Self::Pairs | Self::Domains, Some(_)) => Ok(()),
+            (Self::Pairs, None) if data.inputs.is_some() => {
+                data.pair = Some(Pair::Names);
+                Ok(())
+            }
+            (Self::Domains, None) if data.inputs.is_some() => {
+                data.pair = Some(Pair::Unpaired);
+                Ok(())
+            }
+            (Self::Pairs, None) => refuse(
+                "this family learns to make pictures from others: name the folder of those with --inputs, or say how \
+                 they are made with --pair side-by-side, edges, gray, blur, mask or downscale",
+            ),
+            (Self::Domains, None) => refuse(
+                "this family learns from two sets of pictures: name the folder of the other one with --inputs",
+            ),
+        }
+    }
+}
+
+impl Material {
+    /// Pictures to try a family on, where a recipe names none: the built-in digits, blurred ones to make them
+    /// from, or a second set of them.
+    pub fn try_on_digits(self, data: &mut DataRecipe) {
+        const DIGITS: &str = "builtin:digits";
+        if data.source.is_empty() {
+            data.source = DIGITS.into();
+        }
+        match self {
+            Self::Pairs if data.inputs.is_none() => _ = data.pair.get_or_insert(Pair::Blur),
+            Self::Domains if data.pair.is_none() => _ = data.inputs.get_or_insert(DIGITS.into()),
+            _ => {}
+        }
+    }
 }
 
 /// Opens the trained model in a checkpoint.
@@ -77,6 +145,8 @@ pub static FAMILIES: &[&Family] = &[
     &vqvae::FAMILY,
     &pixelcnn::FAMILY,
     &pixelrnn::FAMILY,
+    &pix2pix::FAMILY,
+    &cyclegan::FAMILY,
 ];
 
 /// Other names of families: what is typed, and the row that it means.

@@ -9,7 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Family;
+use super::{Family, Material};
 use crate::adversarial::knobs::{AdversarialKnobs, Net, Norm, Settings};
 use crate::adversarial::model::SampleKnobs;
 use crate::adversarial::setup::{self, Kind};
@@ -43,6 +43,7 @@ pub static FAMILY: Family = Family {
     name: "r3gan",
     about: "R3GAN: relativistic loss with penalties on both sides and a modern small network; the GAN to begin with.",
     paper: "Huang, Gokaslan, Kuleshov, Tompkin 2024, The GAN is dead; long live the GAN! A Modern Baseline GAN",
+    material: Material::Pictures,
     model_knobs: AdversarialKnobs::KNOBS,
     sample_knobs: SampleKnobs::KNOBS,
     resolve: setup::resolve::<R3gan>,

@@ -9,7 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Family;
+use super::{Family, Material};
 use crate::adversarial::Loss;
 use crate::adversarial::knobs::{AdversarialKnobs, Net, Norm, Settings};
 use crate::adversarial::model::SampleKnobs;
@@ -31,6 +31,7 @@ pub static FAMILY: Family = Family {
     name: "sngan",
     about: "SN-GAN: a discriminator of bounded slope by spectral normalisation, hinge loss; robust and quick.",
     paper: "Miyato, Kataoka, Koyama, Yoshida 2018, Spectral Normalization for Generative Adversarial Networks; Miyato, Koyama 2018, cGANs with Projection Discriminator",
+    material: Material::Pictures,
     model_knobs: AdversarialKnobs::KNOBS,
     sample_knobs: SampleKnobs::KNOBS,
     resolve: setup::resolve::<Sngan>,

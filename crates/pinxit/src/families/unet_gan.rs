@@ -12,7 +12,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Family;
+use super::{Family, Material};
 use crate::adversarial::Loss;
 use crate::adversarial::knobs::{AdversarialKnobs, Net, Norm, Settings};
 use crate::adversarial::model::SampleKnobs;
@@ -44,6 +44,7 @@ pub static FAMILY: Family = Family {
     name: "unet-gan",
     about: "U-Net GAN: D judges the picture and each pixel. Also called butd-gan here, a name without a paper: this is our reading of it (bottom-up encoder, top-down decoder).",
     paper: "Schoenfeld, Schiele, Khoreva 2020, A U-Net Based Discriminator for Generative Adversarial Networks",
+    material: Material::Pictures,
     model_knobs: AdversarialKnobs::KNOBS,
     sample_knobs: SampleKnobs::KNOBS,
     resolve: setup::resolve::<UnetGan>,

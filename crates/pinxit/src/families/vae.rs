@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use super::Family;
+use super::{Family, Material};
 use crate::checkpoint::{Array, Snapshot};
 use crate::data::{Batch, DataFacts, ImageShape};
 use crate::error::{Error, Result};
@@ -711,6 +711,7 @@ pub static FAMILY: Family = Family {
     about: "VAE: encodes pictures as a few numbers and decodes them; smooth pictures, bounds the likelihood.",
     paper: "Kingma, Welling 2013, Auto-Encoding Variational Bayes; Burda, Grosse, Salakhutdinov 2015, Importance \
             Weighted Autoencoders",
+    material: Material::Pictures,
     model_knobs: VaeKnobs::KNOBS,
     sample_knobs: VaeSampleKnobs::KNOBS,
     resolve,

@@ -6,7 +6,7 @@ use std::ops::Range;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::Family;
+use super::{Family, Material};
 use crate::checkpoint::{Array, Snapshot};
 use crate::data::{Batch, DataFacts, ImageShape};
 use crate::error::{Error, Result};
@@ -598,6 +598,7 @@ pub static FAMILY: Family = Family {
     name: "vqvae",
     about: "VQ-VAE: pictures as grids of codes, and a gated PixelCNN over the codes that makes new ones.",
     paper: "van den Oord, Vinyals, Kavukcuoglu 2017, Neural Discrete Representation Learning",
+    material: Material::Pictures,
     model_knobs: VqVaeKnobs::KNOBS,
     sample_knobs: AutoregressiveSampleKnobs::KNOBS,
     resolve,

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Family;
+use super::{Family, Material};
 use crate::adversarial::Loss;
 use crate::adversarial::knobs::{AdversarialKnobs, Optimizer, Settings};
 use crate::adversarial::model::SampleKnobs;
@@ -34,6 +34,7 @@ pub static FAMILY: Family = Family {
     name: "wgan",
     about: "WGAN: a critic that measures a distance instead of judging; steady, slow, bounded weights.",
     paper: "Arjovsky, Chintala, Bottou 2017, Wasserstein GAN",
+    material: Material::Pictures,
     model_knobs: AdversarialKnobs::KNOBS,
     sample_knobs: SampleKnobs::KNOBS,
     resolve: setup::resolve::<Wgan>,

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Family;
+use super::{Family, Material};
 use crate::adversarial::knobs::{AdversarialKnobs, Norm, Settings};
 use crate::adversarial::model::SampleKnobs;
 use crate::adversarial::setup::{self, Kind};
@@ -37,6 +37,7 @@ pub static FAMILY: Family = Family {
     name: "wgan-gp",
     about: "WGAN-GP: the critic of WGAN with a penalty on its slope; trains where others collapse.",
     paper: "Gulrajani, Ahmed, Arjovsky, Dumoulin, Courville 2017, Improved Training of Wasserstein GANs",
+    material: Material::Pictures,
     model_knobs: AdversarialKnobs::KNOBS,
     sample_knobs: SampleKnobs::KNOBS,
     resolve: setup::resolve::<WganGp>,

@@ -25,4 +25,5 @@ pub mod pictures;
 pub mod ranks;
 pub mod record;
 pub mod spectrum;
+pub mod translation;
 pub mod verdict;

@@ -12,6 +12,7 @@ mod meter;
 mod observer;
 mod preflight;
 mod schedule;
+mod sheet;
 mod speed;
 #[cfg(test)]
 mod tests;
@@ -21,9 +22,10 @@ use std::path::Path;
 use burn::tensor::Device;
 
 use crate::checkpoint::Snapshot;
+use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::image_io::{self, Overwrite};
-use crate::model::{Learner, Request, Step};
+use crate::model::{Learner, Step};
 use crate::recipe::Recipe;
 use crate::run::{Event, Judged, Record, Run};
 use crate::tensorboard::EventFile;
@@ -38,8 +40,7 @@ pub use preflight::Preflight;
 use preflight::{Prepared, Start};
 pub use speed::{Painting, Speed, speed};
 
-/// Rows of a sample sheet.
-pub const SHEET_ROWS: usize = 4;
+pub use sheet::SHEET_ROWS;
 /// How often a broken run is rescued before it is given up.
 const RESCUES: u32 = 5;
 /// Factor on the learning rate after each rescue.
@@ -347,29 +348,15 @@ impl<'a> Session<'a> {
         self.run.record(&Record::Event(event))
     }
 
-    /// Pictures of fixed seeds, one column a class, so that progress can be seen at a glance.
+    /// Pictures by which progress can be seen at a glance.
     fn paint_sheet(&mut self) -> Result<()> {
-        let model = self.learner.model();
-        let Some(generator) = model.generate() else { return Ok(()) };
-        let columns = match model.classes().len() {
-            0 => 8,
-            classes => classes.min(10),
+        let options = &self.prepared.recipe.sample;
+        let training = self.prepared.loader.dataset();
+        let held_out: &dyn Dataset = &self.prepared.pictured.validation;
+        let Some(sheet) = sheet::paint(self.learner.model(), options, [held_out, training])? else {
+            return Ok(());
         };
-        let count = SHEET_ROWS * columns;
-        let classes = if model.classes().is_empty() {
-            vec![]
-        } else {
-            (0..count).map(|i| (i % columns) as u32).collect()
-        };
-        let request = Request {
-            seeds: (0..count as u64).collect(),
-            classes,
-            options: self.prepared.recipe.sample.clone(),
-        };
-        // A stop request is served by the loop, after the sheet: a sheet is short.
-        let images = generator.generate(&request, &mut crate::watch::Unwatched)?;
         let path = self.run.sheet_path(self.step);
-        let sheet = image_io::grid(&image_io::pictures(images)?, columns, 1);
         image_io::save_png(&path, &sheet, &[], Overwrite::Allow)?;
         if let Some(events) = &mut self.tensorboard {
             events.picture(self.step, "samples", &sheet)?;

@@ -104,14 +104,17 @@ pub(super) fn prepare(
 ) -> Result<Prepared> {
     let family = families::find(&recipe.family)?;
     check(&recipe)?;
+    family.material.settle(&mut recipe.data)?;
     let opened = data::open(&recipe.data, &data::default_cache_dir(), watch)?;
     let all: Arc<dyn Dataset> = opened.dataset.into();
     let shape = all.shape();
-    recipe.data.size = Some([shape.height, shape.width]);
+    if recipe.data.crop.is_none() {
+        recipe.data.size = Some([shape.height, shape.width]);
+    }
     recipe.data.channels = Some(shape.channels);
     let pictured = Pictured::new(all.clone(), recipe.data.holdout)?;
     let train = pictured.train.clone();
-    let facts = DataFacts { shape, classes: train.classes().to_vec(), count: train.len() };
+    let facts = DataFacts::of(&*train);
     let fingerprint = data::fingerprint(train.as_ref());
     let machine = Machine::look();
     let budget = budget(&recipe, &machine);
@@ -276,7 +279,12 @@ mod tests {
     use crate::data::ImageShape;
 
     fn facts(count: usize) -> DataFacts {
-        DataFacts { shape: ImageShape { channels: 3, height: 32, width: 32 }, classes: vec![], count }
+        DataFacts {
+            shape: ImageShape { channels: 3, height: 32, width: 32 },
+            classes: vec![],
+            count,
+            inputs: None,
+        }
     }
 
     fn machine(memory: u64) -> Machine {

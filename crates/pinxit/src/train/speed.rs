@@ -2,12 +2,13 @@
 
 use std::time::Instant;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 
 use super::preflight::{self, Prepared, Start};
+use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::machine;
-use crate::model::{Generate, Learner, Model, Request};
+use crate::model::{Learner, Model, Request};
 use crate::recipe::Recipe;
 use crate::watch::Watch;
 
@@ -39,13 +40,13 @@ pub struct Speed {
     /// Multiply-adds a second that the network's layers come to in a step, counting the backward pass as
     /// twice the forward pass.
     pub multiply_adds: f64,
-    /// Painting from seeds, if the model does that.
+    /// Painting from seeds, or from pictures where the model does that alone.
     pub painting: Option<Painting>,
     /// The most bytes that the process has held, if the system tells.
     pub memory: Option<u64>,
 }
 
-/// How fast pictures are made from seeds.
+/// How fast pictures are made.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Painting {
     /// Seconds for one picture by itself.
@@ -69,11 +70,23 @@ pub fn speed(recipe: Recipe, device: &Device, seconds: f64, watch: &mut dyn Watc
     let prepared = preflight::prepare(recipe, device, Start::Resumed { seconds_per_step: None }, watch)?;
     let mut learner = prepared.learner(device)?;
     let (first_step, step) = steps(&prepared, learner.as_mut(), seconds / 2.0, watch)?;
-    let painting = learner.model().generate().map(|generate| {
-        watch.progress(TASK, 50, 100);
-        paint(&prepared, learner.model(), generate, seconds / 2.0, watch)
-    });
-    let painting = painting.transpose()?;
+    watch.progress(TASK, 50, 100);
+    let model = learner.model();
+    let painting = match (model.generate(), model.translate()) {
+        (Some(generate), _) => {
+            let make = |request: &Request, watch: &mut dyn Watch| generate.generate(request, watch);
+            Some(paint(&prepared, model, make, seconds / 2.0, watch)?)
+        }
+        (None, Some(translate)) => {
+            let first = Batch::read(prepared.loader.dataset(), 0..1, device);
+            let inputs = translate.example(&first, &prepared.recipe.sample)?.inputs;
+            let make = |request: &Request, watch: &mut dyn Watch| {
+                translate.translate(inputs.clone().repeat_dim(0, request.seeds.len()), request, watch)
+            };
+            Some(paint(&prepared, model, make, seconds / 2.0, watch)?)
+        }
+        (None, None) => None,
+    };
     watch.progress(TASK, 100, 100);
     let preflight = &prepared.preflight;
     let shape = prepared.facts.shape;
@@ -117,7 +130,7 @@ fn steps(
 fn paint(
     prepared: &Prepared,
     model: &dyn Model,
-    generate: &dyn Generate,
+    make: impl Fn(&Request, &mut dyn Watch) -> Result<Tensor<4>>,
     seconds: f64,
     watch: &mut dyn Watch,
 ) -> Result<Painting> {
@@ -127,7 +140,7 @@ fn paint(
         let options = prepared.recipe.sample.clone();
         let request = Request { seeds: (0..count).collect(), classes, options };
         let mut deadline = Deadline { watch: &mut *watch, begin: Instant::now(), seconds, share: 0.0 };
-        match generate.generate(&request, &mut deadline) {
+        match make(&request, &mut deadline) {
             Ok(images) => {
                 drop(images.into_data()); // waits for the device
                 Ok((deadline.elapsed(), false))
@@ -186,7 +199,7 @@ mod tests {
     fn every_family_is_measured_on_small_pictures() {
         for family in FAMILIES {
             let mut recipe = Recipe { family: family.name.into(), ..Recipe::default() };
-            recipe.data.source = "builtin:digits".into();
+            family.material.try_on_digits(&mut recipe.data);
             recipe.train.batch = Some(10);
             if family.model_knobs.iter().any(|knob| knob.name == "width") {
                 recipe.set("model.width", "16").unwrap();

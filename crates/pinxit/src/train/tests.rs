@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::*;
 use crate::checkpoint::Array;
 use crate::data::{Batch, DataFacts, Dataset, ImageShape, Loader, ScanReport, builtin};
-use crate::families::{Cost, Family};
+use crate::families::{Cost, Family, Material};
 use crate::machine::Machine;
 use crate::model::{Losses, Model};
 use crate::recipe::Recipe;
@@ -58,6 +58,7 @@ const fn family(learner: fn(&Recipe, &DataFacts, &Device) -> Result<Box<dyn Lear
         name: "fragile",
         about: "",
         paper: "",
+        material: Material::Pictures,
         model_knobs: &[],
         sample_knobs: &[],
         resolve: |_, _, _| Ok(()),
@@ -88,7 +89,7 @@ fn train_fragile(family: &'static Family, every: u32) -> (tempfile::TempDir, Run
     let run = Run::create(&folder.path().join("run"), &recipe).unwrap();
     let device = Device::flex();
     let dataset: Arc<dyn Dataset> = builtin::open("digits", &recipe.data).unwrap().into();
-    let facts = DataFacts { shape: dataset.shape(), classes: vec![], count: dataset.len() };
+    let facts = DataFacts { classes: vec![], ..DataFacts::of(&*dataset) };
     let preflight = Preflight {
         family: family.name,
         facts: facts.clone(),

@@ -369,6 +369,7 @@ fn fresh(family: &str, settings: &[(&str, &str)]) -> (Recipe, Box<dyn pinxit::mo
         shape: ImageShape { channels: 2, height: 6, width: 5 },
         classes: vec!["a".into(), "b".into()],
         count: 4,
+        inputs: None,
     };
     let mut recipe = Recipe { family: family.name.into(), ..Recipe::default() };
     for (key, value) in settings {
@@ -414,8 +415,12 @@ fn a_picture_completed_from_its_own_first_rows_is_itself() {
 
 #[test]
 fn settings_that_can_not_work_are_refused_by_name() {
-    let facts =
-        DataFacts { shape: ImageShape { channels: 3, height: 6, width: 5 }, classes: vec![], count: 4 };
+    let facts = DataFacts {
+        shape: ImageShape { channels: 3, height: 6, width: 5 },
+        classes: vec![],
+        count: 4,
+        inputs: None,
+    };
     for (family, key, value) in [
         ("pixelcnn", "model.width", "16"),
         ("pixelcnn", "model.width", "0"),

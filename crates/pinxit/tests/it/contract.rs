@@ -5,7 +5,7 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
 use pinxit::checkpoint::Snapshot;
-use pinxit::data;
+use pinxit::data::{self, Batch};
 use pinxit::families::{FAMILIES, Family};
 use pinxit::latent::Walk;
 use pinxit::metrics::likelihood::bits_per_dim;
@@ -14,6 +14,8 @@ use pinxit::recipe::Recipe;
 use pinxit::run::{Record, Run};
 use pinxit::sample::{SampleOptions, SamplePlan, Trained};
 use pinxit::train::{Outcome, StepReport, TrainWatch, train};
+use pinxit::translate::tiles::Image;
+use pinxit::translate::{Anew, TranslateOptions, TranslatePlan};
 use pinxit::watch::{Unwatched, Watch};
 
 const STEPS: u32 = 5;
@@ -21,7 +23,7 @@ const STEPS: u32 = 5;
 /// A recipe that is as small as the family allows: real digits, few steps.
 fn recipe(family: &Family) -> Recipe {
     let mut recipe = Recipe { family: family.name.into(), ..Recipe::default() };
-    recipe.data.source = "builtin:digits".into();
+    family.material.try_on_digits(&mut recipe.data);
     recipe.train.steps = Some(STEPS);
     recipe.train.batch = Some(6);
     recipe.train.checkpoint_every = Some(2);
@@ -152,6 +154,98 @@ fn a_picture_depends_on_its_seed_and_not_on_company_or_threads() {
         assert!(company == paint(0, 64, 1), "{}: on one thread", family.name);
         assert_ne!(company[..area], company[area..2 * area], "{}: seeds differ", family.name);
         assert!(company.iter().all(|value| value.is_finite()));
+    });
+}
+
+#[test]
+fn a_translated_picture_depends_on_what_went_in_and_its_seed_and_not_on_company_or_threads() {
+    each_family(|family, folder| {
+        let run = train_to_the_end(&folder.join("run"), &recipe(family));
+        let trained = Trained::open(&run, None, &Device::flex()).unwrap();
+        let Ok(translator) = trained.translator() else {
+            assert!(trained.generator().is_ok(), "{} makes no pictures at all", family.name);
+            return;
+        };
+        let data = data::open(&trained.recipe.data, folder, &mut Unwatched).unwrap().dataset;
+        let batch = Batch::read(&*data, 0..9, &Device::flex());
+        let class = u32::from(!trained.model.classes().is_empty());
+        let mut kinds = vec![trained.recipe.sample.clone()];
+        if family.sample_knobs.iter().any(|knob| knob.name == "noise") {
+            let noisy = toml::Table::from_iter([("noise".to_string(), toml::Value::Boolean(true))]);
+            kinds.push(trained.recipe.sample.clone().into_iter().chain(noisy).collect());
+        }
+        for options in kinds.iter().flat_map(|kind| translator.directions(kind)) {
+            let canvas = translator.canvas(&options).unwrap();
+            let inputs = translator.example(&batch, &options).unwrap().inputs;
+            let [_, channels, height, width] = inputs.dims();
+            assert_eq!(channels, canvas.input, "{}", family.name);
+            let paint = |from: usize, to: usize, threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let request = Request {
+                    seeds: (from as u64..to as u64).collect(),
+                    classes: vec![0; (to - from) * class as usize],
+                    options: options.clone(),
+                };
+                let inputs = inputs.clone().narrow(0, from, to - from);
+                let translate = || trained.translator().unwrap().translate(inputs, &request, &mut Unwatched);
+                pool.install(|| values(translate().unwrap()))
+            };
+            let company = paint(0, 9, 2);
+            let area = canvas.output * height * width * canvas.scale * canvas.scale;
+            assert_eq!(company.len(), 9 * area, "{}", family.name);
+            assert!(company.iter().all(|value| value.is_finite()));
+            assert_eq!(company[7 * area..8 * area], paint(7, 8, 2), "{}: alone", family.name);
+            assert_eq!(company[7 * area..8 * area], paint(7, 8, 1), "{}: alone on one thread", family.name);
+            assert_ne!(company[..area], company[area..2 * area], "{}: pictures differ", family.name);
+
+            let request = Request { seeds: vec![0; 9], classes: vec![], options: options.clone() };
+            let wrong = Tensor::cat(vec![inputs.clone(), inputs.clone()], 1);
+            let refused = translator.translate(wrong, &request, &mut Unwatched).err().unwrap().to_string();
+            assert!(refused.contains("channels"), "{}: {refused}", family.name);
+        }
+        // Of any size, through tiles.
+        let class = trained.model.classes().first().cloned();
+        let plan = TranslatePlan::new(&trained, &TranslateOptions { class, ..Default::default() }).unwrap();
+        let options = &trained.recipe.sample;
+        let canvas = translator.canvas(options).unwrap();
+        let (height, width) = (21, 13);
+        let values = (0..canvas.input * height * width).map(|i| (i % 7) as f32 / 3.5 - 1.0).collect();
+        let image = Image { channels: canvas.input, height, width, values };
+        let made = plan.image(&trained, &image, 0, &mut Unwatched).unwrap();
+        let expected = (canvas.output, height * canvas.scale, width * canvas.scale);
+        assert_eq!((made.channels, made.height, made.width), expected, "{}", family.name);
+    });
+}
+
+#[test]
+fn what_is_hidden_is_painted_and_the_rest_is_left_as_it_is() {
+    each_family(|family, folder| {
+        let run = train_to_the_end(&folder.join("run"), &recipe(family));
+        let trained = Trained::open(&run, None, &Device::flex()).unwrap();
+        let class = trained.model.classes().first().cloned();
+        let options = TranslateOptions { class, ..Default::default() };
+        let mask = TranslateOptions { part: Anew::Around(3), ..options.clone() };
+        if trained.model.inpaint().is_none() {
+            let refused = TranslatePlan::new(&trained, &mask).err();
+            assert!(trained.translator().is_err() || refused.unwrap().to_string().contains(family.name));
+            return;
+        }
+        let plan = TranslatePlan::new(&trained, &options).unwrap();
+        let (height, width) = (10, 15);
+        let channels = plan.input_channels();
+        let values: Vec<f32> = (0..channels * height * width).map(|i| (i % 9) as f32 / 4.5 - 1.0).collect();
+        let image = Image { channels, height, width, values };
+        let hidden: Vec<bool> = (0..height * width).map(|i| i % 15 > 6 && i / 15 > 3).collect();
+        let paint = |index| plan.inpaint(&trained, &image, &hidden, index, &mut Unwatched).unwrap();
+        let made = [paint(0), paint(1)];
+        for (i, value) in made[0].values.iter().enumerate() {
+            let is_hidden = hidden[i % hidden.len()];
+            assert!(is_hidden || *value == image.values[i], "{}: pixel {i} has changed", family.name);
+            assert!(value.is_finite());
+        }
+        assert_ne!(made[0], made[1], "{}: seeds differ", family.name);
+        let refused = plan.inpaint(&trained, &image, &hidden[1..], 0, &mut Unwatched);
+        assert!(refused.err().unwrap().to_string().contains("mask"));
     });
 }
 

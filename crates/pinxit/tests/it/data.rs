@@ -6,6 +6,7 @@ mod folder;
 mod formats;
 mod hostile;
 mod loader;
+mod pairs;
 mod pictures;
 
 use std::fs;

@@ -12,7 +12,12 @@ use pinxit::watch::Unwatched;
 const SHAPE: ImageShape = ImageShape { channels: 1, height: 8, width: 8 };
 
 fn facts() -> DataFacts {
-    DataFacts { shape: SHAPE, classes: ["cat", "dog", "owl"].map(String::from).to_vec(), count: 100 }
+    DataFacts {
+        shape: SHAPE,
+        classes: ["cat", "dog", "owl"].map(String::from).to_vec(),
+        count: 100,
+        inputs: None,
+    }
 }
 
 /// The families whose network is the U-Net of diffusion.
@@ -43,7 +48,7 @@ fn batch(number: u32, size: usize) -> Batch {
         values.extend((0..SHAPE.len()).map(|_| label as f32 * 0.5 - 0.5 + 0.1 * rng.normal()));
     }
     let images = Tensor::from_data(TensorData::new(values, [size, 1, 8, 8]), &Device::flex());
-    Batch { images, ids: (0..size as u32).collect(), labels, offset: 0 }
+    Batch { images, ids: (0..size as u32).collect(), labels, offset: 0, inputs: None }
 }
 
 fn step(number: u32) -> Step {

@@ -85,7 +85,7 @@ fn modes(family: &str, settings: &[(&str, &str)], steps: u32) -> (usize, f64) {
     for (key, value) in settings {
         recipe.set(key, value).unwrap();
     }
-    let facts = DataFacts { shape: ring.shape(), classes: vec![], count: ring.len() };
+    let facts = DataFacts { shape: ring.shape(), classes: vec![], count: ring.len(), inputs: None };
     let family = families::find(family).unwrap();
     (family.resolve)(&mut recipe, &facts, None).unwrap();
     let device = Device::flex();

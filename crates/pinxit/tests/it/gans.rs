@@ -72,13 +72,14 @@ fn facts() -> DataFacts {
         shape: ImageShape { channels: 2, height: 8, width: 8 },
         classes: ["a", "b", "c"].map(String::from).into(),
         count: 100,
+        inputs: None,
     }
 }
 
 fn batch(golden: &Golden) -> Batch {
     let labels: Vec<u32> = golden.array("labels").values.iter().map(|&label| label as u32).collect();
     let ids = (0..labels.len() as u32).collect();
-    Batch { images: golden.tensor("images", &Device::flex()), ids, labels, offset: 0 }
+    Batch { images: golden.tensor("images", &Device::flex()), ids, labels, offset: 0, inputs: None }
 }
 
 /// The state of a learner that has the golden file's weights and has taken no step.

@@ -68,21 +68,38 @@ fn each_layer_names_only_those_below_it() {
         "objectives know no family",
     );
     forbid(
+        within("translation/"),
+        &["crate::families", "crate::diffusion", "crate::train", "crate::sample", "crate::run"],
+        "objectives know no family",
+    );
+    forbid(
         within("likelihood/"),
         &["crate::families", "crate::diffusion", "crate::adversarial", "crate::train"],
         "likelihoods are below",
     );
     forbid(
         within("data/"),
-        &["crate::nn", "crate::families", "crate::train", "crate::diffusion", "crate::adversarial"],
+        &[
+            "crate::nn",
+            "crate::families",
+            "crate::train",
+            "crate::diffusion",
+            "crate::adversarial",
+            "crate::translation",
+        ],
         "data knows no model",
     );
     let traits_only = |name: &str| {
         name.starts_with("train/")
             || name.starts_with("metrics/") && !name.starts_with("metrics/extract/")
+            || name.starts_with("translate/")
             || ["sample.rs", "run.rs", "report.rs"].contains(&name)
     };
-    forbid(traits_only, &["crate::diffusion", "crate::adversarial", "crate::nn"], "it knows traits only");
+    forbid(
+        traits_only,
+        &["crate::diffusion", "crate::adversarial", "crate::translation", "crate::nn"],
+        "it knows traits only",
+    );
 }
 
 #[test]

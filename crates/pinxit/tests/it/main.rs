@@ -22,6 +22,7 @@ mod recipes;
 mod samplers;
 mod schedules;
 mod torch_layers;
+mod translation;
 mod unet;
 mod vae;
 mod vlb;

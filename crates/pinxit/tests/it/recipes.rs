@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use pinxit::data::{self, DataFacts, Loader};
 use pinxit::families;
 use pinxit::model::Step;
-use pinxit::recipe::{self, BUILTIN_RECIPES, Recipe};
+use pinxit::recipe::{self, BUILTIN_RECIPES, Pair, Recipe};
 use pinxit::watch::Unwatched;
 
 #[test]
@@ -35,11 +35,15 @@ fn every_recipe_resolves_and_takes_a_step() {
             let stand_in = if recipe.data.channels == Some(1) { "builtin:glyphs" } else { "builtin:sprites" };
             assert!(recipe.data.size.is_some(), "{}", shipped.name);
             recipe.data.size = Some([16, 16]);
+            recipe.data.crop = recipe.data.crop.map(|_| [16, 16]);
             recipe.data.source = stand_in.into();
+            recipe.data.inputs = recipe.data.inputs.map(|_| stand_in.into());
+            if recipe.data.pair == Some(Pair::SideBySide) {
+                (recipe.data.pair, recipe.data.input_channels) = (Some(Pair::Blur), None);
+            }
         }
         let dataset = data::open(&recipe.data, cache.path(), &mut Unwatched).unwrap().dataset;
-        let facts =
-            DataFacts { shape: dataset.shape(), classes: dataset.classes().to_vec(), count: dataset.len() };
+        let facts = DataFacts::of(&*dataset);
         let family = families::find(&recipe.family).unwrap();
         (family.resolve)(&mut recipe, &facts, None).unwrap();
         let text = recipe.to_toml().unwrap();

@@ -54,7 +54,7 @@ impl Linear {
     /// A trained `vae` that is this model. Its encoder is the exact posterior, but for a factor on the
     /// mean and a summand on the logarithm of the variance.
     fn as_vae(&self, golden: &Golden, off: (f32, f32), score_samples: usize) -> Box<dyn Model> {
-        let facts = DataFacts { shape: SHAPE, classes: vec![], count: 1 };
+        let facts = DataFacts { shape: SHAPE, classes: vec![], count: 1, inputs: None };
         let mut recipe = Recipe { family: FAMILY.name.into(), ..Recipe::default() };
         for (key, value) in [("layers", "dense"), ("hidden", "[]"), ("latents", "3"), ("decoder", "gaussian")]
         {
@@ -97,7 +97,10 @@ fn pictures(count: usize) -> (Batch, Vec<Vec<f32>>) {
     let distribution = PixelDistribution { kind: Kind::Gaussian, levels, mixtures: 1, channels: 1 };
     let streams = ids.iter().map(|&id| Rng::new(SEED, Purpose::Dequantise, 0, id));
     let seen = values(distribution.observed(images.clone(), streams));
-    (Batch { images, labels: vec![], ids, offset: 0 }, seen.chunks(12).map(<[f32]>::to_vec).collect())
+    (
+        Batch { images, labels: vec![], ids, offset: 0, inputs: None },
+        seen.chunks(12).map(<[f32]>::to_vec).collect(),
+    )
 }
 
 /// Nats of pictures on average, without the constant of their levels.
@@ -130,7 +133,7 @@ fn bounds_of_a_linear_gaussian_model_close_in_on_its_likelihood() {
 
 #[test]
 fn settings_that_can_not_work_are_refused_by_name() {
-    let facts = DataFacts { shape: SHAPE, classes: vec![], count: 1 };
+    let facts = DataFacts { shape: SHAPE, classes: vec![], count: 1, inputs: None };
     let family = families::find("vae").unwrap();
     for (key, value) in [
         ("model.latents", "0"),
@@ -158,10 +161,11 @@ fn every_kind_of_network_and_decoder_learns_and_paints() {
         shape: ImageShape { channels: 3, height: 7, width: 10 },
         classes: vec!["a".into(), "b".into()],
         count: 4,
+        inputs: None,
     };
     let images =
         Tensor::<4>::random([4, 3, 7, 10], burn::tensor::Distribution::Uniform(-1.0, 1.0), &Device::flex());
-    let batch = Batch { images, labels: vec![0, 1, 1, 0], ids: vec![0, 1, 2, 3], offset: 0 };
+    let batch = Batch { images, labels: vec![0, 1, 1, 0], ids: vec![0, 1, 2, 3], offset: 0, inputs: None };
     for decoder in ["bernoulli", "gaussian", "softmax", "logistic"] {
         for (layers, importance) in [("dense", "1"), ("conv", "3")] {
             let mut recipe = Recipe { family: "vae".into(), ..Recipe::default() };

@@ -70,7 +70,7 @@ fn gaussian_pictures(count: usize) -> Batch {
     let level = |x: f64| ((x.clamp(-1.0, 1.0) + 1.0) * 127.5).round() / 127.5 - 1.0;
     let values: Vec<f32> = (0..count * 1024).map(|_| level(S0 * f64::from(rng.normal())) as f32).collect();
     let images = Tensor::from_data(TensorData::new(values, [count, 1, 32, 32]), &Device::flex());
-    Batch { images, labels: Vec::new(), ids: (10..10 + count as u32).collect(), offset: 0 }
+    Batch { images, labels: Vec::new(), ids: (10..10 + count as u32).collect(), offset: 0, inputs: None }
 }
 
 /// The expected bound of one value: the error of the best denoiser has the variance

@@ -29,7 +29,8 @@ pub struct Builtin {
 }
 
 /// Every built-in set.
-pub static BUILTINS: &[&Builtin] = &[&digits::BUILTIN, &glyphs::BUILTIN, &sprites::BUILTIN];
+pub static BUILTINS: &[&Builtin] =
+    &[&digits::BUILTIN, &glyphs::BUILTIN, &sprites::BUILTIN, &sprites::NIGHT, &sprites::OUTLINES];
 
 /// The built-in set called `name` (without `builtin:`), brought to the shape that the recipe asks for.
 ///

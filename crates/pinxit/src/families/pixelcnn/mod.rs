@@ -8,7 +8,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::Family;
+use super::{Family, Material};
 use crate::data::DataFacts;
 use crate::error::{Error, Result};
 use crate::knobs::{self, Knob};
@@ -149,6 +149,7 @@ pub static FAMILY: Family = Family {
     about: "PixelCNN: paints pixel by pixel, each from all before it; tells the likelihood exactly, completes pictures.",
     paper: "van den Oord et al. 2016, Conditional Image Generation with PixelCNN Decoders; Salimans, Karpathy, Chen, \
             Kingma 2017, PixelCNN++",
+    material: Material::Pictures,
     model_knobs: &KNOBS,
     sample_knobs: AutoregressiveSampleKnobs::KNOBS,
     resolve: setup::resolve::<PixelCnnKnobs>,

@@ -8,7 +8,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::Family;
+use super::{Family, Material};
 use crate::data::DataFacts;
 use crate::error::Result;
 use crate::knobs::{self, Knob};
@@ -269,6 +269,7 @@ pub static FAMILY: Family = Family {
     name: "pixelrnn",
     about: "PixelRNN: as pixelcnn, with LSTMs over rows or diagonals in place of convolutions; slower to train.",
     paper: "van den Oord, Kalchbrenner, Kavukcuoglu 2016, Pixel Recurrent Neural Networks",
+    material: Material::Pictures,
     model_knobs: &KNOBS,
     sample_knobs: AutoregressiveSampleKnobs::KNOBS,
     resolve: setup::resolve::<PixelRnnKnobs>,

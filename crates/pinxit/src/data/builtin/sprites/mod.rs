@@ -18,6 +18,8 @@ pub use scene::Place;
 
 use super::{Builtin, Pictures};
 use crate::data::ImageShape;
+use crate::error::Result;
+use crate::recipe::DataRecipe;
 use crate::rng::{Purpose, Rng};
 use anatomy::{Anatomy, Build};
 use canvas::Canvas;
@@ -158,21 +160,45 @@ fn one_of<T: Copy, const N: usize>(rng: &mut Rng, choices: [T; N]) -> T {
     choices[rng.below(N as u32) as usize]
 }
 
-pub(super) static BUILTIN: Builtin = Builtin {
+pub(super) static BUILTIN: Builtin = SPRITES;
+
+const SPRITES: Builtin = Builtin {
     name: "sprites",
     about: "procedural 32x32 creatures in colour, 8 classes, without end",
     licence: "MIT OR Apache-2.0, as Pinxit itself",
     shape: ImageShape { channels: 3, height: SIDE, width: SIDE },
     endless: true,
-    make: |recipe| Ok(Box::new(Sprites { seed: recipe.seed, count: super::endless_count(recipe)? })),
+    make: |recipe| Sprites::make(recipe, Variant::Day),
+};
+
+/// The same creatures by night: picture i of a seed is that of `sprites`.
+pub(super) static NIGHT: Builtin = Builtin {
+    name: "sprites-night",
+    about: "the creatures of sprites by night, picture by picture",
+    make: |recipe| Sprites::make(recipe, Variant::Night),
+    ..SPRITES
+};
+
+/// The same creatures as line drawings: picture i of a seed is that of `sprites`.
+pub(super) static OUTLINES: Builtin = Builtin {
+    name: "sprites-outline",
+    about: "the creatures of sprites as line drawings, picture by picture",
+    shape: ImageShape { channels: 1, height: SIDE, width: SIDE },
+    make: |recipe| Sprites::make(recipe, Variant::Outline),
+    ..SPRITES
 };
 
 struct Sprites {
     seed: u64,
     count: u32,
+    variant: Variant,
 }
 
 impl Sprites {
+    fn make(recipe: &DataRecipe, variant: Variant) -> Result<Box<dyn Pictures>> {
+        Ok(Box::new(Self { seed: recipe.seed, count: super::endless_count(recipe)?, variant }))
+    }
+
     fn sprite(&self, index: usize) -> Sprite {
         Sprite::new(self.seed, index as u32)
     }
@@ -192,7 +218,11 @@ impl Pictures for Sprites {
     }
 
     fn pixels(&self, index: usize) -> Vec<u8> {
-        self.sprite(index).render(Variant::Day)
+        let mut pixels = self.sprite(index).render(self.variant);
+        if self.variant == Variant::Outline {
+            pixels.truncate(SIDE * SIDE); // its channels are equal
+        }
+        pixels
     }
 
     fn name(&self, index: usize) -> String {

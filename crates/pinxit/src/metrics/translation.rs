@@ -1,0 +1,201 @@
+//! How near the pictures that a model makes from pictures are to what they should be.
+
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor};
+use serde::Serialize;
+
+use super::collect::collect;
+use super::extract::{Learning, OwnExtractor};
+use super::frechet::frechet_distance;
+use super::knn::{self, Rows};
+use super::pairs::{psnr, ssim};
+use crate::data::split::{self, Split};
+use crate::data::{Batch, Dataset};
+use crate::error::{Error, Result};
+use crate::image_io::{self, Picture};
+use crate::model::{Example, Request, Translate};
+use crate::sample::Trained;
+use crate::watch::Watch;
+
+/// Pictures that are worked on at once.
+const CHUNK: usize = 16;
+/// Training pairs that are searched for the one most alike.
+const SEARCHED: usize = 5000;
+/// Decibels of equal pictures, whose ratio is infinite, so that a mean over pictures exists.
+const MOST_PSNR: f64 = 100.0;
+
+/// What is compared with the truth, means over pictures.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Nearness {
+    /// What it is.
+    pub name: &'static str,
+    /// Peak signal to noise ratio in decibels; 100 for equal pictures.
+    pub psnr: f64,
+    /// Structural similarity; `None` for pictures of less than 11 pixels.
+    pub ssim: Option<f64>,
+    /// Fréchet distance of the features of a small random network, for comparing rows of one table and nothing
+    /// else; `None` for fewer than two pictures.
+    pub distance: Option<f64>,
+}
+
+/// A model judged by pictures that it has not seen.
+#[derive(Debug, Clone)]
+pub struct Score {
+    /// Pictures that were translated.
+    pub count: usize,
+    /// The model, and what it is to be compared with.
+    pub rows: Vec<Nearness>,
+    /// Of the first pictures what went in, what came out and, where that is known, what should have; as many
+    /// pictures of each.
+    pub sheet: Vec<Vec<Picture>>,
+}
+
+/// Judges a model by the pictures of `all` that are for tests, at most `most` of them: of pairs what comes out beside
+/// the truth, and beside the training picture whose input is nearest (the baseline that has learned by heart); of a
+/// model of both ways every picture beside itself after there and back.
+///
+/// # Errors
+/// [`Error::Config`] if nothing is held out; those of the model.
+pub fn score(
+    trained: &Trained,
+    all: Arc<dyn Dataset>,
+    options: &toml::Table,
+    (most, shown): (usize, usize),
+    watch: &mut dyn Watch,
+) -> Result<Score> {
+    let translator = trained.translator()?;
+    let holdout = trained.recipe.data.holdout;
+    let test = split::view(all.clone(), Split::Test, holdout)?;
+    let train = split::view(all, Split::Train, holdout)?;
+    let count = test.len().min(most);
+    if count == 0 {
+        return Err(Error::config(
+            "no picture is held out for tests: train with data.holdout, or translate pictures of your own",
+        ));
+    }
+    let made = Made::new(translator, &test, options, count, watch)?;
+    let mut rows = Vec::new();
+    if !made.truth.is_empty() {
+        let extractor = OwnExtractor::random(&train, Learning::default().seed, &Device::flex())?;
+        let truth = collect(&extractor, &made.truth, watch)?;
+        let mut compare = |name, pictures: &Vec<Picture>, watch: &mut dyn Watch| -> Result<()> {
+            let of = collect(&extractor, pictures, watch)?;
+            let distance = of.gaussian.as_ref().zip(truth.gaussian.as_ref());
+            let distance = distance.map(|(a, b)| frechet_distance(a, b)).transpose()?;
+            rows.push(Nearness { distance, ..nearness(name, pictures, &made.truth)? });
+            Ok(())
+        };
+        compare("model", &made.outputs, watch)?;
+        compare("nearest training pair", &nearest(translator, &train, options, &made, watch)?, watch)?;
+        let shape = |pictures: &[Picture]| pictures.first().map(|picture| picture.shape);
+        if shape(&made.inputs) == shape(&made.truth) {
+            compare("what went in", &made.inputs, watch)?;
+        }
+    }
+    if !made.back.is_empty() {
+        rows.push(nearness("there and back", &made.back, &made.inputs)?);
+    }
+    let sheet = [made.inputs, made.outputs, made.truth].map(|mut pictures| {
+        pictures.truncate(shown);
+        pictures
+    });
+    Ok(Score { count, rows, sheet: sheet.into_iter().filter(|row| !row.is_empty()).collect() })
+}
+
+/// What went in and came out.
+#[derive(Default)]
+struct Made {
+    /// In the channels of what came out.
+    inputs: Vec<Picture>,
+    /// As they were.
+    raw: Vec<f32>,
+    outputs: Vec<Picture>,
+    truth: Vec<Picture>,
+    /// The inputs after there and back.
+    back: Vec<Picture>,
+}
+
+impl Made {
+    fn new(
+        translator: &dyn Translate,
+        set: &dyn Dataset,
+        options: &toml::Table,
+        count: usize,
+        watch: &mut dyn Watch,
+    ) -> Result<Self> {
+        let mut all = Self::default();
+        let ways = translator.directions(options);
+        let back = ways.iter().find(|way| *way != options).filter(|_| ways.len() == 2);
+        for start in (0..count).step_by(CHUNK) {
+            if watch.stopped() {
+                return Err(Error::Interrupted);
+            }
+            let end = (start + CHUNK).min(count);
+            let batch = Batch::read(set, start..end, &Device::flex());
+            let Example { inputs, truth } = translator.example(&batch, options)?;
+            let request = |options: &toml::Table| Request {
+                seeds: (start as u64..end as u64).collect(),
+                classes: vec![],
+                options: options.clone(),
+            };
+            let outputs = translator.translate(inputs.clone(), &request(options), watch)?;
+            if let Some(back) = back {
+                // As a user gets them: within the range.
+                let there = outputs.clone().clamp(-1.0, 1.0);
+                all.back.extend(image_io::pictures(translator.translate(there, &request(back), watch)?)?);
+            }
+            let scale = translator.canvas(options)?.scale;
+            let channels = if back.is_some() { inputs.dims()[1] } else { outputs.dims()[1] };
+            let shown = image_io::magnified(inputs.clone(), scale);
+            all.inputs.extend(image_io::pictures(image_io::in_channels(shown, channels))?);
+            all.raw.extend(host(inputs)?);
+            all.outputs.extend(image_io::pictures(outputs)?);
+            if let Some(truth) = truth {
+                all.truth.extend(image_io::pictures(truth)?);
+            }
+            watch.progress("translating", end as u64, count as u64);
+        }
+        Ok(all)
+    }
+}
+
+/// The truth of the training picture whose input is nearest to each of those of `made`.
+fn nearest(
+    translator: &dyn Translate,
+    train: &dyn Dataset,
+    options: &toml::Table,
+    made: &Made,
+    watch: &mut dyn Watch,
+) -> Result<Vec<Picture>> {
+    let count = train.len().min(SEARCHED);
+    let (mut known, mut truths) = (Vec::new(), Vec::new());
+    for start in (0..count).step_by(CHUNK) {
+        let batch = Batch::read(train, start..(start + CHUNK).min(count), &Device::flex());
+        let Example { inputs, truth } = translator.example(&batch, options)?;
+        known.extend(host(inputs)?);
+        truths.extend(truth.map(image_io::pictures).transpose()?.unwrap_or_default());
+        watch.progress("reading pairs", (start + batch.len()) as u64, count as u64);
+    }
+    let width = known.len() / count.max(1);
+    let found = knn::nearest(Rows::new(&made.raw, width)?, Rows::new(&known, width)?)?;
+    let picture = |found: &knn::Neighbour| truths.get(found.index).cloned();
+    let pictures: Option<Vec<Picture>> = found.iter().map(picture).collect();
+    pictures.ok_or_else(|| Error::config("the training pictures have no truth beside them"))
+}
+
+/// Means over pairs of pictures.
+fn nearness(name: &'static str, pictures: &[Picture], truth: &[Picture]) -> Result<Nearness> {
+    let count = truth.len().max(1) as f64;
+    let mut sums = (0.0, Some(0.0));
+    for (a, b) in pictures.iter().zip(truth) {
+        sums.0 += psnr(a, b)?.min(MOST_PSNR);
+        sums.1 = sums.1.zip(ssim(a, b).ok()).map(|(sum, ssim)| sum + ssim);
+    }
+    Ok(Nearness { name, psnr: sums.0 / count, ssim: sums.1.map(|sum| sum / count), distance: None })
+}
+
+fn host(images: Tensor<4>) -> Result<Vec<f32>> {
+    let values = images.into_data().convert::<f32>().try_into_vec::<f32>();
+    values.map_err(|e| Error::Unsupported(format!("the pictures can't be read: {e:?}")))
+}

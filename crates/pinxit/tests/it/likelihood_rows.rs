@@ -34,7 +34,7 @@ fn trained(folder: &Path, name: &str) -> Trained {
 #[test]
 fn codes_that_are_learned_first_stay_while_their_order_is_learned() {
     let shape = ImageShape { channels: 1, height: 8, width: 8 };
-    let facts = DataFacts { shape, classes: vec![], count: 8 };
+    let facts = DataFacts { shape, classes: vec![], count: 8, inputs: None };
     let mut recipe = Recipe { family: "vqvae".into(), ..Recipe::default() };
     for (key, value) in [("codes_first", "0.5"), ("width", "8"), ("codes", "8"), ("prior_width", "8")] {
         recipe.set(&format!("model.{key}"), value).unwrap();

@@ -362,6 +362,16 @@ pub enum Decay {
     Cosine,
 }
 
+/// What may end a run before its last step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stop {
+    /// Nothing but its user.
+    Never,
+    /// The verdict that going on is of no use.
+    WhenDone,
+}
+
 crate::knobs! {
     /// The `[train]` table.
     pub struct TrainRecipe {
@@ -401,6 +411,13 @@ crate::knobs! {
         pub checkpoint_every: Option<u32> = None,
         /// Steps between two looks for the failures of adversarial training; chosen from the run when not given.
         pub look_every: Option<u32> = None,
+        /// Steps between two verdicts, a multiple of checkpoint_every; so that they take at most 5 % of the time
+        /// when not given, 0 never.
+        pub judge_every: Option<u32> = None,
+        /// Pictures that are painted for a verdict: 128, 64 or 32.
+        pub judge_count: Option<usize> = None,
+        /// What may end the run early: `never`, or `when-done` for the verdict that going on is of no use.
+        pub stop: Stop = Stop::Never,
         /// Also write TensorBoard event files.
         pub tensorboard: bool = false,
     }

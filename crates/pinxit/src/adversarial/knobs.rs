@@ -313,10 +313,10 @@ impl AdversarialKnobs {
 
 impl From<Settings> for AdversarialKnobs {
     fn from(settings: Settings) -> Self {
-        let layered = settings.g_layers.is_some() || settings.d_layers.is_some();
+        let layered = settings.g_layers.is_some() && settings.d_layers.is_some();
         Self {
             net: Some(settings.net),
-            // Where layers are given they hold, and a width would take their place.
+            // Where both networks' layers are given they hold, and a width would take the place of usual ones.
             width: (!layered).then_some(settings.width),
             g_layers: settings.g_layers,
             d_layers: settings.d_layers,

@@ -213,15 +213,25 @@ fn runs_made_to_fail_raise_their_alarms_and_a_healthy_one_raises_none() {
             "dcgan",
             &[
                 ("data.source", "builtin:glyphs"),
-                ("data.count", "2000"),
+                ("data.count", "1000"),
                 ("model.width", "16"),
-                ("model.instance_noise", "3.0"),
+                ("model.instance_noise", "10.0"),
                 ("train.lr", "1e-3"),
-                ("train.steps", "600"),
+                ("train.steps", "400"),
             ],
         ),
-        // A handful of pictures, and all the time to learn them.
-        (&["copying"], "dcgan", &[("data.holdout", "0.98"), ("model.width", "32"), ("train.lr", "1e-3")]),
+        // Hardly more than a picture of each class, and G is told the class.
+        (
+            &["copying"],
+            "cgan",
+            &[
+                ("data.source", "builtin:glyphs"),
+                ("data.count", "150"),
+                ("data.size", "[8, 8]"),
+                ("data.holdout", "0.9"),
+                ("train.lr", "5e-4"),
+            ],
+        ),
     ] {
         let mut recipe = Recipe { family: family.into(), ..Recipe::default() };
         let short = [

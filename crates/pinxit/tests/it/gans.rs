@@ -217,3 +217,18 @@ fn a_batch_worked_through_in_parts_gives_the_same_gradients() {
         assert_close(&parts.tensors[tensor], expected, 1e-4, tensor);
     }
 }
+
+#[test]
+fn a_width_beside_the_layers_of_one_network_holds_for_the_other() {
+    for layers in ["model.g_layers", "model.d_layers"] {
+        let mut recipe = Recipe { family: "dcgan".into(), ..Recipe::default() };
+        recipe.set("model.width", "24").unwrap();
+        recipe.set(layers, "[8, 8]").unwrap();
+        let resolve = families::find("dcgan").unwrap().resolve;
+        resolve(&mut recipe, &facts(), None).unwrap();
+        assert_eq!(recipe.model["width"].as_integer(), Some(24), "{layers}");
+        let settled = recipe.clone();
+        resolve(&mut recipe, &facts(), None).unwrap();
+        assert_eq!(recipe, settled);
+    }
+}

@@ -11,6 +11,10 @@ demo:
 test:
     cargo test --release --workspace
 
+# The tables of docs/scores.md and README: a run of each recipe of digits and glyphs in FOLDER, trained where it is missing
+table FOLDER="runs/table" *FLAGS="":
+    cargo run --release --workspace --example score_table -- {{FOLDER}} {{datetime("%Y-%m-%d")}} {{FLAGS}}
+
 # What CI runs
 ci:
     bash .ci/run
@@ -35,4 +39,4 @@ bench-torch VENV *PARTS:
 # Write the golden files again (VENV: a Python environment outside the repository)
 oracle VENV:
     {{VENV}}/bin/pip install -r oracle/requirements.txt
-    for script in unet layers norms adam adversarial gans schedules samplers vlb likelihood autoregressive resize pictures event_file knn; do {{VENV}}/bin/python oracle/$script.py; done
+    for script in unet layers norms adam adversarial gans schedules samplers vlb likelihood autoregressive resize pictures event_file metrics pairs inception torch_file knn; do {{VENV}}/bin/python oracle/$script.py; done

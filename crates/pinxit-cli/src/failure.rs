@@ -16,6 +16,8 @@ pub(crate) enum Failure {
     Library(Error),
     /// Flags that make no sense together.
     Usage(String),
+    /// It was done, and what came out is not what the user would accept.
+    Refused(String),
     /// The user stopped it; what is kept and how to go on.
     Stopped(String),
     /// Nobody reads the standard output any more, as in `pinxit families | head -1`.
@@ -44,12 +46,13 @@ impl From<std::io::Error> for Failure {
 
 impl Failure {
     /// Tells the user, and gives the exit code: 1 for a failure, 2 for flags or recipes that can't
-    /// be used as written, 130 for a stop by the user.
+    /// be used as written, 3 for a result beyond a limit that was set, 130 for a stop by the user.
     pub(crate) fn report(self) -> ExitCode {
         let (message, code) = match self {
             Self::Library(error @ Error::Config(_)) => (error.to_string(), 2),
             Self::Library(error) => (error.to_string(), 1),
             Self::Usage(message) => (message, 2),
+            Self::Refused(message) => (message, 3),
             Self::Stopped(message) => {
                 terminal::tell(&message);
                 return ExitCode::from(130);

@@ -9,6 +9,7 @@ mod format;
 mod options;
 mod preview;
 mod progress;
+mod real;
 mod settings;
 mod stop;
 mod terminal;
@@ -31,6 +32,9 @@ fn main() -> ExitCode {
         Command::Sample(options) => commands::sample::run(&options),
         Command::Encode(options) => commands::latents::encode(&options),
         Command::Decode(options) => commands::latents::decode(&options),
+        Command::Score(options) => commands::score::run(&options),
+        Command::Augment(options) => commands::augment::run(&options),
+        Command::Audit(options) => commands::audit::run(&options),
         Command::Data(options) => commands::data::run(&options),
         Command::Runs(options) => commands::runs::run(&options),
         Command::Families(options) => commands::families::run(&options),

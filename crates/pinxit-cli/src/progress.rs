@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use pinxit::run::Event;
+use pinxit::run::{Event, Judged};
 use pinxit::train::{Preflight, StepReport, TrainWatch};
 use pinxit::watch::Watch;
 
@@ -142,6 +142,19 @@ impl TrainWatch for Progress {
     fn event(&mut self, event: &Event) {
         let style = if ["rollback", "alarm"].contains(&event.event.as_str()) { WARN } else { DIM };
         self.line(&format!("{style}{}:{style:#} {}", event.event, event.message));
+    }
+
+    fn judged(&mut self, judged: &Judged) {
+        let judgement = &judged.judgement;
+        let figures = format!(
+            "FD {}, coverage {:.0} %, {} of {} copies",
+            format::measure(judgement.distance),
+            100.0 * judgement.coverage,
+            judgement.copies,
+            judgement.samples
+        );
+        let style = if judged.verdict.done { WARN } else { DIM };
+        self.line(&format!("{style}verdict:{style:#} {} {DIM}({figures}){DIM:#}", judged.verdict.sentence));
     }
 
     fn sheet(&mut self, step: u32, path: &Path) {

@@ -64,7 +64,7 @@ fn main() -> pinxit::Result<()> {
         let trained = open(folder)?;
         let seconds = Run::open(Path::new(folder))?.records()?.iter().rev().find_map(|record| match record {
             Record::Measures(measures) => Some(measures.seconds),
-            Record::Event(_) => None,
+            _ => None,
         });
         let time = seconds.map_or(String::new(), |seconds| format!("{:.1} min", seconds / 60.0));
         tell(folder, &nats_without_class(&trained, &batch, 0, &mut Unwatched)?, &time);

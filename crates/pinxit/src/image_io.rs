@@ -38,6 +38,13 @@ impl Picture {
         let at = |i: usize| to_byte(values[i % shape.channels * area + i / shape.channels]);
         Self { shape, pixels: (0..shape.len()).map(at).collect() }
     }
+
+    /// Planar values `[C, H, W]` in `[-1, 1]`: what [`from_planar`](Self::from_planar) was given, rounded.
+    pub fn to_planar(&self) -> impl Iterator<Item = f32> {
+        let channels = self.shape.channels;
+        let plane = move |channel| self.pixels.iter().skip(channel).step_by(channels.max(1));
+        (0..channels).flat_map(plane).map(|&level| f32::from(level) / 127.5 - 1.0)
+    }
 }
 
 /// -1 to 0, 1 to 255; what is out of range is clamped, what is no number is 0.

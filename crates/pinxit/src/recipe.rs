@@ -116,10 +116,19 @@ pub static BUILTIN_RECIPES: &[BuiltinRecipe] = &[
     BuiltinRecipe { name: "digits-wgan", text: include_str!("../../../recipes/digits-wgan.toml") },
     BuiltinRecipe { name: "digits-wgan-gp", text: include_str!("../../../recipes/digits-wgan-gp.toml") },
     BuiltinRecipe { name: "glyphs", text: include_str!("../../../recipes/glyphs.toml") },
+    BuiltinRecipe { name: "glyphs-cdcgan", text: include_str!("../../../recipes/glyphs-cdcgan.toml") },
+    BuiltinRecipe { name: "glyphs-cgan", text: include_str!("../../../recipes/glyphs-cgan.toml") },
+    BuiltinRecipe { name: "glyphs-dcgan", text: include_str!("../../../recipes/glyphs-dcgan.toml") },
+    BuiltinRecipe { name: "glyphs-gan", text: include_str!("../../../recipes/glyphs-gan.toml") },
     BuiltinRecipe { name: "glyphs-pixelcnn", text: include_str!("../../../recipes/glyphs-pixelcnn.toml") },
     BuiltinRecipe { name: "glyphs-pixelrnn", text: include_str!("../../../recipes/glyphs-pixelrnn.toml") },
+    BuiltinRecipe { name: "glyphs-r3gan", text: include_str!("../../../recipes/glyphs-r3gan.toml") },
+    BuiltinRecipe { name: "glyphs-sngan", text: include_str!("../../../recipes/glyphs-sngan.toml") },
+    BuiltinRecipe { name: "glyphs-unet-gan", text: include_str!("../../../recipes/glyphs-unet-gan.toml") },
     BuiltinRecipe { name: "glyphs-vae", text: include_str!("../../../recipes/glyphs-vae.toml") },
     BuiltinRecipe { name: "glyphs-vqvae", text: include_str!("../../../recipes/glyphs-vqvae.toml") },
+    BuiltinRecipe { name: "glyphs-wgan", text: include_str!("../../../recipes/glyphs-wgan.toml") },
+    BuiltinRecipe { name: "glyphs-wgan-gp", text: include_str!("../../../recipes/glyphs-wgan-gp.toml") },
     BuiltinRecipe { name: "mnist-pixelcnn", text: include_str!("../../../recipes/mnist-pixelcnn.toml") },
     BuiltinRecipe { name: "mnist-vae", text: include_str!("../../../recipes/mnist-vae.toml") },
     BuiltinRecipe { name: "sprites", text: include_str!("../../../recipes/sprites.toml") },
@@ -353,6 +362,16 @@ pub enum Decay {
     Cosine,
 }
 
+/// What may end a run before its last step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stop {
+    /// Nothing but its user.
+    Never,
+    /// The verdict that going on is of no use.
+    WhenDone,
+}
+
 crate::knobs! {
     /// The `[train]` table.
     pub struct TrainRecipe {
@@ -392,6 +411,13 @@ crate::knobs! {
         pub checkpoint_every: Option<u32> = None,
         /// Steps between two looks for the failures of adversarial training; chosen from the run when not given.
         pub look_every: Option<u32> = None,
+        /// Steps between two verdicts, a multiple of checkpoint_every; so that they take at most 5 % of the time
+        /// when not given, 0 never.
+        pub judge_every: Option<u32> = None,
+        /// Pictures that are painted for a verdict: 128, 64 or 32.
+        pub judge_count: Option<usize> = None,
+        /// What may end the run early: `never`, or `when-done` for the verdict that going on is of no use.
+        pub stop: Stop = Stop::Never,
         /// Also write TensorBoard event files.
         pub tensorboard: bool = false,
     }

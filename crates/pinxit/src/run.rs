@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoint::Snapshot;
 use crate::error::{Error, Result};
 use crate::files::{remove_leftovers, sync_folder, write_whole};
+use crate::metrics::verdict::{Judgement, Verdict};
 use crate::recipe::Recipe;
 
 /// A run's folder on disk.
@@ -40,10 +41,22 @@ pub struct Lock {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Record {
+    /// The model was judged.
+    Judged(Judged),
     /// Something happened.
     Event(Event),
     /// Measures of a step.
     Measures(Measures),
+}
+
+/// A judgement of the model and what it and all before it amount to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Judged {
+    /// What was found.
+    #[serde(flatten)]
+    pub judgement: Judgement,
+    /// What it amounts to.
+    pub verdict: Verdict,
 }
 
 /// Something that happened in a run.
@@ -51,7 +64,7 @@ pub enum Record {
 pub struct Event {
     /// The step before which it happened.
     pub step: u32,
-    /// A word for programs: `rollback`, `alarm`, `resume` or `stop`.
+    /// A word for programs: `rollback`, `alarm`, `resume`, `stop` or `done`.
     pub event: String,
     /// A sentence for people.
     pub message: String,
@@ -77,6 +90,7 @@ impl Record {
     /// The step that the record is about.
     pub fn step(&self) -> u32 {
         match self {
+            Self::Judged(judged) => judged.judgement.step,
             Self::Event(event) => event.step,
             Self::Measures(measures) => measures.step,
         }
@@ -270,6 +284,19 @@ impl Run {
             }
             Err(other) => Err(other),
         }
+    }
+
+    /// The step that the last verdict called best, if its checkpoint is there.
+    ///
+    /// # Errors
+    /// If the records or the folder can't be read.
+    pub fn best(&self) -> Result<Option<u32>> {
+        let last = self.records()?.into_iter().rev().find_map(|record| match record {
+            Record::Judged(judged) => Some(judged.verdict.best),
+            _ => None,
+        });
+        let saved = self.checkpoints()?;
+        Ok(last.filter(|step| saved.contains(step)))
     }
 
     /// Appends a line to `metrics.jsonl`.

@@ -12,6 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, Result};
 use crate::image_io::{Picture, encode_png};
+use crate::metrics::verdict::Judgement;
 use crate::run::Record;
 
 /// An event file in the making. Every event is on its way to the disk when the call returns.
@@ -44,7 +45,19 @@ impl EventFile {
     /// # Errors
     /// If the file can't be written.
     pub fn record(&mut self, record: &Record) -> Result<()> {
-        let Record::Measures(measures) = record else { return Ok(()) };
+        let measures = match record {
+            Record::Measures(measures) => measures,
+            Record::Judged(judged) => {
+                let Judgement { step, distance, coverage, copies, .. } = judged.judgement;
+                let named = [
+                    ("verdict/distance", distance),
+                    ("verdict/coverage", coverage),
+                    ("verdict/copies", copies as f64),
+                ];
+                return self.write(&scalars(now(), step, named.into_iter()));
+            }
+            Record::Event(_) => return Ok(()),
+        };
         let named = measures.values.iter().map(|(name, value)| (name.as_str(), *value));
         let speed = [("images_per_second", measures.images_per_second), ("rate", measures.rate)];
         self.write(&scalars(now(), measures.step, named.chain(speed)))

@@ -63,7 +63,7 @@ fn look(run: &Run) -> RunReport {
     let records = run.records().unwrap_or_default();
     let measures = records.iter().rev().find_map(|record| match record {
         Record::Measures(measures) => Some(measures),
-        Record::Event(_) => None,
+        _ => None,
     });
     let saved = run.checkpoints().unwrap_or_default().last().copied().unwrap_or(0);
     let steps = recipe.as_ref().and_then(|recipe| recipe.train.steps);

@@ -104,7 +104,7 @@ fn pictures(plan: &SamplePlan, classes: &[String], out: Option<&Path>) -> Vec<Pi
 }
 
 /// The folder of a class: its name, unless that comes from a checkpoint that would lead elsewhere.
-fn class_folder(index: u32, class: &str) -> String {
+pub(crate) fn class_folder(index: u32, class: &str) -> String {
     let mut components = Path::new(class).components();
     let is_one = matches!((components.next(), components.next()),
         (Some(Component::Normal(name)), None) if name == class);
@@ -164,7 +164,7 @@ fn paint(
     }
 }
 
-fn save(file: &Path, picture: &Picture, marks: &[(String, String)]) -> pinxit::Result<()> {
+pub(crate) fn save(file: &Path, picture: &Picture, marks: &[(String, String)]) -> pinxit::Result<()> {
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder).map_err(Error::io(folder, "making the folder"))?;
     }
@@ -178,23 +178,37 @@ fn save_sheet(path: &Path, pictures: &[Picture], columns: Option<usize>) -> pinx
 
 /// What the file says of itself: that a model made it, which one, and how to make it again.
 fn marks(report: &SampleReport, picture: &PictureReport) -> Vec<(String, String)> {
-    let mut origin = format!(
-        "run {}, step {}, family {}, seed {}",
-        report.run.display(),
-        report.step,
-        report.family,
-        picture.seed
-    );
-    if let Some(class) = &picture.class {
-        origin += &format!(", class {class}");
+    let origin =
+        Origin { run: &report.run, step: report.step, family: report.family, sample: &report.sample };
+    origin.marks(picture.seed, picture.class.as_deref())
+}
+
+/// Where painted pictures come from.
+pub(crate) struct Origin<'a> {
+    pub(crate) run: &'a Path,
+    pub(crate) step: u32,
+    pub(crate) family: &'a str,
+    /// Every sampling setting that was used.
+    pub(crate) sample: &'a toml::Table,
+}
+
+impl Origin<'_> {
+    /// Text entries for the file of a picture.
+    pub(crate) fn marks(&self, seed: u64, class: Option<&str>) -> Vec<(String, String)> {
+        let mut origin =
+            format!("run {}, step {}, family {}, seed {seed}", self.run.display(), self.step, self.family);
+        if let Some(class) = class {
+            origin += &format!(", class {class}");
+        }
+        let settings: Vec<String> =
+            self.sample.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+        vec![
+            ("Software".into(), concat!("Pinxit ", env!("CARGO_PKG_VERSION")).into()),
+            ("Source".into(), "made by a generative model".into()),
+            ("Description".into(), origin),
+            ("Comment".into(), settings.join(", ")),
+        ]
     }
-    let settings: Vec<String> = report.sample.iter().map(|(key, value)| format!("{key} = {value}")).collect();
-    vec![
-        ("Software".into(), concat!("Pinxit ", env!("CARGO_PKG_VERSION")).into()),
-        ("Source".into(), "made by a generative model".into()),
-        ("Description".into(), origin),
-        ("Comment".into(), settings.join(", ")),
-    ]
 }
 
 fn show(report: &SampleReport, out: Option<&Path>) -> String {

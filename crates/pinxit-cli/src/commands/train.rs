@@ -78,14 +78,16 @@ pub(crate) fn work(start: &Start, gallery_rows: usize, device: &Device, quiet: b
         explain(error, start)
     })?;
     let gallery = match outcome {
-        train::Outcome::Finished => paint_gallery(run, gallery_rows, device, &mut progress)?,
+        train::Outcome::Finished | train::Outcome::Done { .. } => {
+            paint_gallery(run, gallery_rows, device, &mut progress)?
+        }
         train::Outcome::Stopped { .. } => None,
     };
     let gallery_path = gallery.as_ref().map(|gallery| save_gallery(run, gallery)).transpose()?;
     let recipe = run.recipe()?;
     let measures = run.records()?.into_iter().rev().find_map(|record| match record {
         Record::Measures(measures) => Some(measures),
-        Record::Event(_) => None,
+        _ => None,
     });
     Ok(TrainReport {
         run: run.folder().into(),
@@ -108,6 +110,17 @@ pub(crate) fn finish(report: &TrainReport, reporting: &Reporting) -> Outcome {
                 "{GOOD}finished{GOOD:#} {}\n{HEAD}Next{HEAD:#}\n{}",
                 report.summary(),
                 next(&[(format!("pinxit sample {run} --count 16 --out new"), "paint new pictures")])
+            )
+        }),
+        train::Outcome::Done { step, best } => answer(reporting.json, report, |report| {
+            let checkpoint = if best == step { String::new() } else { format!(" --checkpoint {best}") };
+            let sample = format!("pinxit sample {run} --count 16 --out new{checkpoint}");
+            format!(
+                "{GOOD}done{GOOD:#} at step {}, best at {}: {}\n{HEAD}Next{HEAD:#}\n{}",
+                format::count(step.into()),
+                format::count(best.into()),
+                report.summary(),
+                next(&[(sample, "paint new pictures with the best weights")])
             )
         }),
         train::Outcome::Stopped { step } => {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod help;
+mod judge;
 mod kill;
 mod latents;
 mod program;

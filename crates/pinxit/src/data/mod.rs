@@ -25,6 +25,7 @@ pub(crate) mod decode;
 mod folder;
 mod idx;
 pub mod loader;
+mod originals;
 pub(crate) mod planes;
 mod prepare;
 pub mod report;
@@ -35,6 +36,7 @@ mod survey;
 
 pub use cache::default_cache_dir;
 pub use loader::Loader;
+pub use originals::Originals;
 pub use report::ScanReport;
 pub use split::{Split, View};
 
@@ -68,10 +70,14 @@ pub fn open(recipe: &DataRecipe, cache_dir: &Path, watch: &mut dyn Watch) -> Res
         return Err(Error::config(format!("data.source is empty: name {SOURCES}")));
     }
     if !path.exists() {
-        return Err(Error::data(path, format!("not found; name {SOURCES}")));
+        return Err(not_found(path));
     }
     let source = if path.is_dir() { folder_source(path, recipe)? } else { file_source(path, recipe)? };
     prepare::prepare(&*source, recipe, cache_dir, watch)
+}
+
+fn not_found(path: &Path) -> Error {
+    Error::data(path, format!("not found; name {SOURCES}"))
 }
 
 /// What can be opened, for messages.
@@ -190,6 +196,18 @@ pub trait Dataset: Send + Sync {
     /// A number that identifies the content of picture `index`, stable when pictures are added:
     /// decides the split and the identity in reports.
     fn content_hash(&self, index: usize) -> u64;
+}
+
+/// A number for the pictures of a set and their labels in their order: a run goes on only with the
+/// pictures that it began with.
+pub fn fingerprint(dataset: &dyn Dataset) -> String {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64; // FNV-1a over 64-bit words
+    for index in 0..dataset.len() {
+        for word in [dataset.content_hash(index), u64::from(dataset.label(index))] {
+            hash = (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+    format!("{} pictures {hash:016x}", dataset.len())
 }
 
 /// What a learner sees in one step.

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::watch::Watch;
 
 /// A numbered list of pictures that can be decoded in any order, from any thread.
-pub(super) trait Source: Sync {
+pub(super) trait Source: Send + Sync {
     /// Number of pictures, usable or not.
     fn len(&self) -> usize;
 

@@ -13,6 +13,10 @@ pub enum Split {
     Train,
     /// What training never sees.
     Heldout,
+    /// The part of it by which a run may be steered: when to stop, which checkpoint is best.
+    Validation,
+    /// The other part: nothing is decided by it, so that its scores are honest.
+    Test,
     /// Every picture.
     All,
 }
@@ -20,7 +24,8 @@ pub enum Split {
 /// The pictures of `split`, in the order of the data set.
 ///
 /// A picture is held out if the hash of its content lies in the lowest `holdout` of all hashes:
-/// adding pictures moves none of the others, and copies of a picture stay together. Only where a
+/// adding pictures moves none of the others, and copies of a picture stay together; the lower half of
+/// these is for tests, the upper for validation. Only where a
 /// class would be left without a training picture, the one with its highest hash stays in training.
 /// The held-out part of a small set may be empty.
 ///
@@ -43,9 +48,12 @@ pub fn view(dataset: Arc<dyn Dataset>, split: Split, holdout: f64) -> Result<Vie
             dataset.len()
         )));
     }
+    let is_test = |index: &u32| fraction(dataset.content_hash(*index as usize)) < holdout / 2.0;
     let indices = match split {
         Split::Train => train,
         Split::Heldout => heldout,
+        Split::Validation => heldout.into_iter().filter(|index| !is_test(index)).collect(),
+        Split::Test => heldout.into_iter().filter(is_test).collect(),
         Split::All => (0..dataset.len() as u32).collect(),
     };
     Ok(View { dataset, indices })

@@ -37,6 +37,41 @@ impl<'a> Rows<'a> {
     pub fn is_empty(self) -> bool {
         self.values.is_empty()
     }
+
+    /// Values of a row.
+    pub fn width(self) -> usize {
+        self.width
+    }
+
+    /// All values, row after row.
+    pub fn values(self) -> &'a [f32] {
+        self.values
+    }
+
+    /// Row `index`.
+    pub(super) fn row(self, index: usize) -> &'a [f32] {
+        &self.values[index * self.width..][..self.width]
+    }
+
+    /// The rows in order.
+    pub fn iter(self) -> impl Iterator<Item = &'a [f32]> {
+        self.values.chunks_exact(self.width)
+    }
+
+    /// Refuses features that are no finite numbers; `first` is the number of the first row.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the row.
+    pub(super) fn check_finite(self, first: usize) -> Result<()> {
+        match self.iter().position(|row| row.iter().any(|value| !value.is_finite())) {
+            None => Ok(()),
+            Some(row) => Err(Error::config(format!(
+                "the features of picture {} are not finite numbers: the extractor's weights are damaged, or \
+                 the picture holds values that are none",
+                first + row
+            ))),
+        }
+    }
 }
 
 /// A row that is near to a query.
@@ -87,8 +122,7 @@ const QUERIES_PER_BLOCK: usize = 16;
 
 fn search_block(queries: &[f32], references: Rows, k: usize) -> Vec<Vec<Neighbour>> {
     let width = references.width;
-    // Relative rounding error of a sum of non-negative squares in `LANES` partial sums.
-    let slack = 1.0 + (width / LANES + LANES + 4) as f32 * f32::EPSILON;
+    let slack = slack(width);
     let mut found = vec![Nearest::new(k); queries.len() / width];
     for (index, reference) in references.values.chunks_exact(width).enumerate() {
         for (query, nearest) in queries.chunks_exact(width).zip(&mut found) {
@@ -155,6 +189,31 @@ fn may_be_within(a: &[f32], b: &[f32], reach: f32) -> bool {
         }
     }
     true
+}
+
+/// Whether two rows are at most `radius` apart.
+pub(super) fn is_within(a: &[f32], b: &[f32], radius: f64) -> bool {
+    may_be_within(a, b, reach(radius, a.len())) && distance(a, b) <= radius
+}
+
+/// Whether two rows are less than `radius` apart.
+pub(super) fn is_nearer(a: &[f32], b: &[f32], radius: f64) -> bool {
+    may_be_within(a, b, reach(radius, a.len())) && distance(a, b) < radius
+}
+
+/// The squared radius with room for the rounding error of single precision.
+fn reach(radius: f64, width: usize) -> f32 {
+    (radius * radius) as f32 * slack(width) * slack(width)
+}
+
+/// Relative rounding error of a sum of non-negative squares in [`LANES`] partial sums.
+fn slack(width: usize) -> f32 {
+    1.0 + (width / LANES + LANES + 4) as f32 * f32::EPSILON
+}
+
+/// Euclidean distance of two rows.
+pub(super) fn distance(a: &[f32], b: &[f32]) -> f64 {
+    squared_distance(a, b).sqrt()
 }
 
 fn squared_distance(a: &[f32], b: &[f32]) -> f64 {

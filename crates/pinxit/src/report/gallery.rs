@@ -85,7 +85,7 @@ impl Gallery {
         let train = split::view(all.clone(), Split::Train, holdout)?;
         let held_out = split::view(all, Split::Heldout, holdout)?;
         let shape = train.shape();
-        let painted: Vec<f32> = pictures.iter().flat_map(planar).collect();
+        let painted: Vec<f32> = pictures.iter().flat_map(Picture::to_planar).collect();
         let nearest = search(&painted, &train)?.into_iter().map(|found| RealPicture {
             name: train.name(found.index),
             picture: Picture::from_planar(&read(&train, found.index..found.index + 1), shape),
@@ -117,13 +117,6 @@ impl Gallery {
         let near = self.samples.iter().filter(|sample| sample.nearest.distance < *limit).count();
         (self.real_distances.len() >= 20).then_some(near)
     }
-}
-
-/// Values of a picture, `[C, H, W]` in `[-1, 1]`.
-fn planar(picture: &Picture) -> impl Iterator<Item = f32> {
-    let channels = picture.shape.channels;
-    let plane = move |channel| picture.pixels.iter().skip(channel).step_by(channels);
-    (0..channels).flat_map(plane).map(|&level| f32::from(level) / 127.5 - 1.0)
 }
 
 /// Values of the pictures of a data set, `[C, H, W]` in `[-1, 1]`, one after the other.
@@ -194,7 +187,7 @@ mod tests {
     fn planar_values_undo_the_bytes_of_a_picture() {
         let shape = ImageShape { channels: 3, height: 2, width: 2 };
         let values: Vec<f32> = (0..12).map(|i| i as f32 * 20.0 / 127.5 - 1.0).collect();
-        let back: Vec<f32> = planar(&Picture::from_planar(&values, shape)).collect();
+        let back: Vec<f32> = Picture::from_planar(&values, shape).to_planar().collect();
         assert!(values.iter().zip(&back).all(|(a, b)| (a - b).abs() < 1e-6), "{back:?}");
     }
 }

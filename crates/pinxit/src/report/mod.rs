@@ -47,6 +47,8 @@ struct Story<'a> {
     saved: u32,
     measures: Vec<Measures>,
     events: Vec<Event>,
+    /// The last verdict while training.
+    verdict: Option<String>,
     /// Sample sheets as PNG files, with their steps.
     sheets: Vec<(u32, Vec<u8>)>,
     gallery: Option<&'a Gallery>,
@@ -56,10 +58,11 @@ struct Story<'a> {
 impl<'a> Story<'a> {
     fn read(run: &Run, gallery: Option<&'a Gallery>) -> Result<Self> {
         let recipe = run.recipe()?;
-        let (mut measures, mut events) = (Vec::new(), Vec::new());
+        let (mut measures, mut events, mut verdict) = (Vec::new(), Vec::new(), None);
         for record in run.records()? {
             match record {
                 Record::Measures(line) => measures.push(line),
+                Record::Judged(judged) => verdict = Some(judged.verdict.sentence),
                 Record::Event(event) => events.push(event),
             }
         }
@@ -74,6 +77,7 @@ impl<'a> Story<'a> {
             saved: run.checkpoints()?.last().copied().unwrap_or(0),
             measures,
             events,
+            verdict,
             sheets: spread(&run.sheets()?).map(sheet).collect::<Result<_>>()?,
             gallery,
             machine: Machine::look(),

@@ -30,6 +30,7 @@ pub(super) fn sentences(story: &Story<'_>) -> Vec<(Tone, String)> {
         }
     }
     all.extend(alarms(&story.events));
+    all.extend(story.verdict.iter().map(|verdict| (Tone::Plain, format!("The verdict: {verdict}"))));
     all.extend(story.gallery.and_then(copying));
     all
 }

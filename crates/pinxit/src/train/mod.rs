@@ -7,6 +7,7 @@
 
 mod alarms;
 mod health;
+mod judging;
 mod meter;
 mod observer;
 mod preflight;
@@ -24,16 +25,17 @@ use crate::error::{Error, Result};
 use crate::image_io::{self, Overwrite};
 use crate::model::{Learner, Request, Step};
 use crate::recipe::Recipe;
-use crate::run::{Event, Record, Run};
+use crate::run::{Event, Judged, Record, Run};
 use crate::tensorboard::EventFile;
 use crate::watch::Watch;
 
 use health::Health;
+use judging::Bench;
 use meter::Meter;
 pub use meter::StepReport;
 use observer::Observer;
 pub use preflight::Preflight;
-use preflight::Prepared;
+use preflight::{Prepared, Start};
 pub use speed::{Painting, Speed, speed};
 
 /// Rows of a sample sheet.
@@ -60,6 +62,11 @@ pub trait TrainWatch: Watch {
         let _ = event;
     }
 
+    /// The model was judged.
+    fn judged(&mut self, judged: &Judged) {
+        let _ = judged;
+    }
+
     /// A sheet of fixed-seed samples was written.
     fn sheet(&mut self, step: u32, path: &Path) {
         let _ = (step, path);
@@ -72,6 +79,13 @@ pub trait TrainWatch: Watch {
 pub enum Outcome {
     /// All steps are done.
     Finished,
+    /// The verdict ended it: going on is of no use.
+    Done {
+        /// Steps done.
+        step: u32,
+        /// The step whose checkpoint is best.
+        best: u32,
+    },
     /// The watcher stopped it; a checkpoint of this step holds everything.
     Stopped {
         /// Steps done.
@@ -93,10 +107,22 @@ pub fn train(run: &Run, device: &Device, watch: &mut dyn TrainWatch) -> Result<O
     let complete = recipe.train.steps.is_some() && recipe.train.checkpoint_every.is_some();
     let begun = complete && !run.checkpoints()?.is_empty();
     crate::device::set_exact(recipe.train.exact);
-    let prepared = preflight::prepare(recipe, device, !begun, watch)?;
+    let start = match begun {
+        true => Start::Resumed { seconds_per_step: seconds_per_step(&run.records()?) },
+        false => Start::New,
+    };
+    let prepared = preflight::prepare(recipe, device, start, watch)?;
     run.write_recipe(&prepared.recipe)?;
     watch.preflight(&prepared.preflight);
     Session::begin(run, prepared, device, watch)?.work()
+}
+
+/// What a step has taken on average, if that was recorded.
+fn seconds_per_step(records: &[Record]) -> Option<f64> {
+    records.iter().rev().find_map(|record| match record {
+        Record::Measures(measures) if measures.step > 0 => Some(measures.seconds / f64::from(measures.step)),
+        _ => None,
+    })
 }
 
 /// One process's part of a run.
@@ -115,6 +141,8 @@ struct Session<'a> {
     /// Steps done.
     step: u32,
     meter: Meter,
+    /// The judge, if the run has one.
+    bench: Option<Bench>,
     /// Event files for TensorBoard, if the recipe asks for them.
     tensorboard: Option<EventFile>,
 }
@@ -130,11 +158,11 @@ impl<'a> Session<'a> {
         let learner = prepared.learner(device)?;
         let meter = Meter::new(0.0);
         let health = Health::default();
-        let (backoff, rescues, step, tensorboard) = (1.0, 0, 0, None);
         let observer = match learner.watched() && prepared.recipe.train.look_every.is_some() {
-            true => Some(Observer::new(prepared.loader.dataset(), &*prepared.held_out)?),
+            true => Some(Observer::new(prepared.loader.dataset(), &prepared.pictured.validation)?),
             false => None,
         };
+        let (backoff, rescues, step, bench, tensorboard) = (1.0, 0, 0, None, None);
         let mut session = Self {
             run,
             device,
@@ -147,16 +175,19 @@ impl<'a> Session<'a> {
             rescues,
             step,
             meter,
+            bench,
             tensorboard,
         };
         if let Some((step, snapshot)) = run.read_checkpoint(None)? {
             session.restore(step, &snapshot)?;
         }
         run.rewind_records(session.step)?;
-        let before = run.records()?.iter().rev().find_map(|record| match record {
+        let records = run.records()?;
+        let before = records.iter().rev().find_map(|record| match record {
             Record::Measures(measures) => Some(measures.seconds),
-            Record::Event(_) => None,
+            _ => None,
         });
+        session.bench = Bench::new(&session.prepared, &records, session.step, device)?;
         session.meter = Meter::new(before.unwrap_or(0.0));
         if session.prepared.recipe.train.tensorboard {
             session.tensorboard = Some(EventFile::create(&run.folder().join("tensorboard"), session.step)?);
@@ -186,6 +217,13 @@ impl<'a> Session<'a> {
                 self.save()?;
                 self.tell("stop", format!("stopped at step {} of {}", self.step, self.steps()))?;
                 return Ok(Outcome::Stopped { step: self.step });
+            }
+            if let Some(verdict) = self.bench.as_ref().and_then(Bench::ends) {
+                self.tell(
+                    "done",
+                    format!("ended at step {} of {}: {}", self.step, self.steps(), verdict.sentence),
+                )?;
+                return Ok(Outcome::Done { step: self.step, best: verdict.best });
             }
             self.learn()?;
         }
@@ -225,10 +263,26 @@ impl<'a> Session<'a> {
             self.paint_sheet()?;
         }
         if self.is_due(checkpoint_every) {
+            self.judge()?;
             self.save()?;
             self.prune()?;
         }
         Ok(())
+    }
+
+    /// What the model is worth now, if that is due.
+    fn judge(&mut self) -> Result<()> {
+        let is_due = self.bench.as_ref().is_some_and(|bench| self.is_due(Some(bench.every())));
+        let Some(bench) = self.bench.as_mut().filter(|_| is_due) else { return Ok(()) };
+        let options = &self.prepared.recipe.sample;
+        let Some(judged) = bench.judge(self.learner.model(), options, self.step, self.meter.seconds())?
+        else {
+            return Ok(());
+        };
+        self.watch.judged(&judged);
+        let record = Record::Judged(judged);
+        self.run.record(&record)?;
+        self.tensorboard.as_mut().map_or(Ok(()), |events| events.record(&record))
     }
 
     /// Goes back to the last good checkpoint and on at a lower rate.
@@ -259,6 +313,9 @@ impl<'a> Session<'a> {
             }
         }
         (self.backoff, self.rescues) = (backoff, rescues);
+        if let Some(bench) = &mut self.bench {
+            bench.rewind(self.step);
+        }
         for later in self.run.checkpoints()?.into_iter().filter(|&s| s > self.step) {
             let path = self.run.checkpoint_path(later);
             std::fs::remove_file(&path)
@@ -380,15 +437,17 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Keeps the two newest checkpoints of the schedule and whatever is newer.
+    /// Keeps the two newest checkpoints of the schedule, the best one, and whatever is newer.
     fn prune(&self) -> Result<()> {
         let every = self.prepared.recipe.train.checkpoint_every.unwrap_or(1);
         let steps = self.run.checkpoints()?;
         let is_kept_by_schedule = |step: u32| step.is_multiple_of(every) || step == self.steps();
         let scheduled: Vec<u32> = steps.iter().copied().filter(|&step| is_kept_by_schedule(step)).collect();
+        let best = self.bench.as_ref().and_then(Bench::verdict).map(|verdict| verdict.best);
         let oldest = scheduled.iter().rev().nth(1).copied().unwrap_or(0);
         for step in steps
             .into_iter()
+            .filter(|&step| Some(step) != best)
             .filter(|&step| step < oldest || (!is_kept_by_schedule(step) && step < self.step))
         {
             let path = self.run.checkpoint_path(step);

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 
-use crate::data::split::{self, Split};
+use super::judging::{self, Cadence, Pictured};
 use crate::data::{self, DataFacts, Dataset, Loader, ScanReport};
 use crate::error::{Error, Result};
 use crate::families::{self, Budget, Cost, Family};
@@ -59,8 +59,10 @@ pub(super) struct Prepared {
     pub family: &'static Family,
     pub facts: DataFacts,
     pub loader: Loader,
-    /// Pictures that training never sees.
-    pub held_out: Arc<dyn Dataset>,
+    /// The pictures that the run is judged by.
+    pub pictured: Pictured,
+    /// How often that is, if ever.
+    pub cadence: Option<Cadence>,
     /// Identifies the training pictures and their labels.
     pub fingerprint: String,
     pub preflight: Preflight,
@@ -81,12 +83,23 @@ impl Prepared {
     }
 }
 
-/// Opens the data and settles what the recipe leaves open. `measure` is false for a run that
-/// goes on: its recipe is complete already.
+/// Where a session begins.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Start {
+    /// At the first step.
+    New,
+    /// At a checkpoint: the recipe is complete already.
+    Resumed {
+        /// What a step took so far, if it was recorded.
+        seconds_per_step: Option<f64>,
+    },
+}
+
+/// Opens the data and settles what the recipe leaves open.
 pub(super) fn prepare(
     mut recipe: Recipe,
     device: &Device,
-    measure: bool,
+    start: Start,
     watch: &mut dyn Watch,
 ) -> Result<Prepared> {
     let family = families::find(&recipe.family)?;
@@ -96,9 +109,10 @@ pub(super) fn prepare(
     let shape = all.shape();
     recipe.data.size = Some([shape.height, shape.width]);
     recipe.data.channels = Some(shape.channels);
-    let train: Arc<dyn Dataset> = Arc::new(split::view(all.clone(), Split::Train, recipe.data.holdout)?);
+    let pictured = Pictured::new(all.clone(), recipe.data.holdout)?;
+    let train = pictured.train.clone();
     let facts = DataFacts { shape, classes: train.classes().to_vec(), count: train.len() };
-    let fingerprint = fingerprint(train.as_ref());
+    let fingerprint = data::fingerprint(train.as_ref());
     let machine = Machine::look();
     let budget = budget(&recipe, &machine);
     (family.resolve)(&mut recipe, &facts, budget)?;
@@ -109,7 +123,6 @@ pub(super) fn prepare(
         .get_or_insert_with(|| choose_batch(&cost, &facts, &machine).max(recipe.train.accumulate));
     let memory = estimate_memory(&cost, batch.div_ceil(recipe.train.accumulate));
     refuse_beyond(&machine, memory)?;
-    let held_out: Arc<dyn Dataset> = Arc::new(split::view(all.clone(), Split::Heldout, recipe.data.holdout)?);
     let loader = Loader::new(train, &recipe.data, batch, recipe.train.seed, device)?;
 
     let mut prepared = Prepared {
@@ -129,19 +142,34 @@ pub(super) fn prepare(
         family,
         facts,
         loader,
-        held_out,
+        pictured,
+        cadence: None,
         fingerprint,
     };
-    if measure {
-        let is_short = prepared.recipe.train.steps.is_some_and(|steps| steps <= SHORT);
-        if !is_short {
-            prepared.preflight.seconds_per_step = Some(probe(&prepared, device, watch)?);
-            prepared.preflight.memory = machine::resident_memory().unwrap_or(prepared.preflight.memory);
-        }
-        settle_steps(&mut prepared.recipe, prepared.preflight.seconds_per_step);
+    settle(&mut prepared, start, device, watch)?;
+    Ok(prepared)
+}
+
+/// Measures what a new run or its judge takes, and settles what follows from that.
+fn settle(prepared: &mut Prepared, start: Start, device: &Device, watch: &mut dyn Watch) -> Result<()> {
+    let is_short = prepared.recipe.train.steps.is_some_and(|steps| steps <= SHORT);
+    let seconds = match start {
+        Start::New if is_short => None,
+        Start::New => Some(probe(prepared, device, watch)?),
+        Start::Resumed { seconds_per_step } => seconds_per_step,
+    };
+    if start == Start::New {
+        prepared.preflight.seconds_per_step = seconds;
+        settle_steps(&mut prepared.recipe, seconds);
+    }
+    let is_open = prepared.recipe.train.judge_every.is_none() && !is_short && seconds.is_some();
+    let costs = if is_open { judging::probe(prepared, device, watch)? } else { None };
+    prepared.cadence = judging::settle(&mut prepared.recipe.train, seconds, costs)?;
+    if seconds.is_some() {
+        prepared.preflight.memory = machine::resident_memory().unwrap_or(prepared.preflight.memory);
     }
     prepared.preflight.steps = prepared.recipe.train.steps.unwrap_or(0);
-    Ok(prepared)
+    Ok(())
 }
 
 /// Refuses settings that no run can have.
@@ -240,18 +268,6 @@ fn settle_steps(recipe: &mut Recipe, seconds_per_step: Option<f64>) {
     train.checkpoint_every.get_or_insert(steps.div_ceil(20));
     let look_every = steps.div_ceil(LOOKS).max(FEWEST_STEPS_BETWEEN_LOOKS);
     train.look_every.get_or_insert(look_every.next_multiple_of(train.log_every));
-}
-
-/// A number for the training pictures and their labels in their order: a run goes on only with
-/// the pictures that it began with.
-fn fingerprint(dataset: &dyn Dataset) -> String {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64; // FNV-1a over 64-bit words
-    for index in 0..dataset.len() {
-        for word in [dataset.content_hash(index), u64::from(dataset.label(index))] {
-            hash = (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-    }
-    format!("{} pictures {hash:016x}", dataset.len())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 
-use super::preflight::{self, Prepared};
+use super::preflight::{self, Prepared, Start};
 use crate::error::{Error, Result};
 use crate::machine;
 use crate::model::{Generate, Learner, Model, Request};
@@ -66,7 +66,7 @@ pub struct Painting {
 /// stops it.
 pub fn speed(recipe: Recipe, device: &Device, seconds: f64, watch: &mut dyn Watch) -> Result<Speed> {
     machine::reset_peak_memory();
-    let prepared = preflight::prepare(recipe, device, false, watch)?;
+    let prepared = preflight::prepare(recipe, device, Start::Resumed { seconds_per_step: None }, watch)?;
     let mut learner = prepared.learner(device)?;
     let (first_step, step) = steps(&prepared, learner.as_mut(), seconds / 2.0, watch)?;
     let painting = learner.model().generate().map(|generate| {

@@ -101,10 +101,18 @@ fn train_fragile(family: &'static Family, every: u32) -> (tempfile::TempDir, Run
         memory: 0,
         machine: Machine::look(),
     };
-    let held_out = dataset.clone();
+    let pictured = judging::Pictured::new(dataset.clone(), 0.1).unwrap();
     let loader = Loader::new(dataset, &recipe.data, 2, 0, &device).unwrap();
-    let prepared =
-        Prepared { recipe, family, facts, loader, held_out, fingerprint: "digits".into(), preflight };
+    let prepared = Prepared {
+        recipe,
+        family,
+        facts,
+        loader,
+        pictured,
+        cadence: None,
+        fingerprint: "digits".into(),
+        preflight,
+    };
     let outcome = Session::begin(&run, prepared, &device, &mut Silent).and_then(Session::work);
     (folder, run, outcome)
 }

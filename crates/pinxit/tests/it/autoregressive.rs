@@ -177,7 +177,7 @@ impl Check for Causality {
         for (pixel, channel) in (0..area).flat_map(|pixel| (0..channels).map(move |channel| (pixel, channel)))
         {
             let mut changed = values(picture.clone());
-            changed[channel * area + pixel] += 0.7;
+            changed[channel * area + pixel] += 7.0; // far enough to be seen at the end of a long row
             let changed = Tensor::<1>::from_floats(changed.as_slice(), &Device::flex());
             let after = forward(changed.reshape([1, channels, height, width]));
             for other in 0..area {

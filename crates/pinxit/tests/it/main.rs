@@ -15,6 +15,7 @@ mod golden;
 mod layers;
 mod likelihood;
 mod likelihood_rows;
+mod metrics;
 mod norms;
 mod optim;
 mod recipes;

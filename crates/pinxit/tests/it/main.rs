@@ -24,6 +24,7 @@ mod schedules;
 mod torch_layers;
 mod unet;
 mod vae;
+mod verdict;
 mod vlb;
 
 /// The tests run on the program's allocator.

@@ -36,6 +36,12 @@ bench:
 bench-torch VENV *PARTS:
     {{VENV}}/bin/python benches/bench_torch.py {{VENV}} {{PARTS}}
 
+# Speed of scores beside torch-fidelity and SciPy (WEIGHTS: the file that oracle/inception.py writes)
+bench-judge VENV WEIGHTS:
+    cargo build --release --workspace --bins --example frechet_speed
+    {{VENV}}/bin/python benches/bench_frechet.py
+    {{VENV}}/bin/python benches/bench_fid.py target/release/pinxit {{WEIGHTS}}
+
 # Write the golden files again (VENV: a Python environment outside the repository)
 oracle VENV:
     {{VENV}}/bin/pip install -r oracle/requirements.txt

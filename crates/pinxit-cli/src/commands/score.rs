@@ -187,7 +187,7 @@ fn taken(card: &ScoreCard) -> String {
         [
             "settings",
             &format!(
-                "{subsets} subsets of {size}, k = {reach} and {density}, seed {}; floor: even against odd real pictures",
+                "{subsets} subsets of {size}, k = {reach} and {density}, seed {}; floor: a random half of the real pictures against the other",
                 record.seed
             ),
         ],

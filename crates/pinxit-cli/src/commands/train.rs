@@ -172,6 +172,13 @@ pub(crate) fn preflight(preflight: &Preflight) -> String {
         let total = format::clock(seconds * f64::from(preflight.steps));
         format!(", about {total} ({} s a step)", format::measure(seconds))
     });
+    let verdicts = preflight.verdicts.map_or_else(
+        || "none: turned off, or over a twentieth of the time".into(),
+        |verdicts| {
+            let every = format::count(verdicts.every.into());
+            format!("every {every} steps, by {} pictures", verdicts.count)
+        },
+    );
     let machine = &preflight.machine;
     let rows = [
         [
@@ -195,6 +202,7 @@ pub(crate) fn preflight(preflight: &Preflight) -> String {
             "steps",
             &format!("{} of {} pictures{time}", format::count(preflight.steps.into()), preflight.batch),
         ],
+        ["verdicts", &verdicts],
         ["memory", &format!("{} of {}", format::bytes(preflight.memory), format::bytes(machine.memory))],
         ["machine", &format!("{}, {} threads, {}", machine.cpu, machine.threads, machine.vectors)],
     ];

@@ -6,10 +6,11 @@ use super::collapse::{Shares, neighbour_spread};
 use super::collect::Collected;
 use super::detect::detectability;
 use super::diversity;
-use super::extract::Identity;
+use super::extract::{Features, Identity};
 use super::frechet::{Gaussian, frechet_distance};
 use super::inception_score::{self, inception_score};
 use super::kernel::{Spread, Subsets, kernel_distance};
+use super::knn::order;
 use super::likelihood::bits_per_dim;
 use super::manifold::{DENSITY_COVERAGE_K, PRECISION_RECALL_K, density_coverage, precision_recall};
 use super::record::Record;
@@ -105,6 +106,7 @@ impl ScoreCard {
                 Err(reason) => card.missing.push(format!("{}: {reason}", measure.names.join(", "))),
             }
         }
+        watch.progress("scoring", MEASURES.len() as u64, MEASURES.len() as u64);
         Ok(card)
     }
 
@@ -268,22 +270,31 @@ fn subsets(generated: &Collected, real: &Collected) -> Subsets {
     Subsets { size: published.size.min(fewest), ..published }
 }
 
-/// The even and the odd pictures of a set.
+/// A random half of a set, and the other.
 fn halves(set: &Collected) -> Result<(Collected, Collected)> {
-    let half = |parity: usize| -> Result<Collected> {
-        let mut half = Collected { gaussian: None, ..set.clone() };
+    let order = order(set.features.rows.len() / set.width.max(1));
+    let (first, second) = order.split_at(order.len() / 2);
+    let half = |rows: &[usize], parity: usize| -> Result<Collected> {
         let pick = |values: &[f32], width: usize| -> Vec<f32> {
-            let rows = values.chunks_exact(width.max(1)).skip(parity).step_by(2);
-            rows.flatten().copied().collect()
+            rows.iter().flat_map(|row| &values[row * width..(row + 1) * width]).copied().collect()
         };
-        half.features.rows = pick(&set.features.rows, set.width);
-        half.features.logits = pick(&set.features.logits, set.classes);
-        half.pictures = set.pictures.iter().skip(parity).step_by(2).cloned().collect();
-        half.count = half.features.rows.len() / set.width.max(1);
+        let mut half = Collected {
+            gaussian: None,
+            count: rows.len(),
+            features: Features {
+                rows: pick(&set.features.rows, set.width),
+                logits: pick(&set.features.logits, set.classes),
+            },
+            pictures: set.pictures.iter().skip(parity).step_by(2).cloned().collect(),
+            identity: set.identity.clone(),
+            fingerprint: set.fingerprint.clone(),
+            width: set.width,
+            classes: set.classes,
+        };
         half.gaussian = Gaussian::of(half.rows()?).ok();
         Ok(half)
     };
-    Ok((half(0)?, half(1)?))
+    Ok((half(first, 0)?, half(second, 1)?))
 }
 
 /// The literature's names belong to the Inception network of the literature alone.

@@ -14,7 +14,8 @@ use crate::error::{Error, Result};
 pub fn neighbour_spread(generated: Rows, real: Rows) -> Result<f64> {
     let count = generated.len().min(real.len());
     let median = |rows: Rows| -> Result<f64> {
-        let rows = Rows::new(&rows.values()[..count * rows.width()], rows.width())?;
+        let shuffled = rows.shuffled();
+        let rows = Rows::new(&shuffled[..count * rows.width()], rows.width())?;
         let found = knn::neighbours(rows, rows, 2)?;
         let mut distances: Vec<f64> =
             found.iter().filter_map(|found| found.last()).map(|found| found.distance).collect();

@@ -8,6 +8,7 @@
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::rng::{Purpose, Rng};
 
 /// Vectors of equal length, one after the other.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +59,12 @@ impl<'a> Rows<'a> {
         self.values.chunks_exact(self.width)
     }
 
+    /// The rows in a random order, the same for every set of as many: parts of a set that is sorted by
+    /// class, or goes through the classes in turn, would otherwise hold different classes.
+    pub(super) fn shuffled(self) -> Vec<f32> {
+        order(self.len()).into_iter().flat_map(|row| self.row(row)).copied().collect()
+    }
+
     /// Refuses features that are no finite numbers; `first` is the number of the first row.
     ///
     /// # Errors
@@ -72,6 +79,12 @@ impl<'a> Rows<'a> {
             ))),
         }
     }
+}
+
+/// The order of [`Rows::shuffled`].
+pub(super) fn order(count: usize) -> Vec<usize> {
+    let order = Rng::new(0, Purpose::Shuffle, 0, 0).permutation(count as u32);
+    order.into_iter().map(|index| index as usize).collect()
 }
 
 /// A row that is near to a query.
@@ -287,7 +300,6 @@ impl<'a> Classifier<'a> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::rng::{Purpose, Rng};
 
     fn random(count: usize, levels: u32, stream: u32) -> Vec<f32> {
         let mut rng = Rng::new(5, Purpose::Picture, stream, 0);

@@ -55,10 +55,7 @@ impl Bench {
         step: u32,
         device: &Device,
     ) -> Result<Option<Self>> {
-        let train = &prepared.recipe.train;
-        let (Some(every @ 1..), Some(count)) = (train.judge_every, train.judge_count) else {
-            return Ok(None);
-        };
+        let Some(Cadence { every, count }) = prepared.preflight.verdicts else { return Ok(None) };
         let mut bench = Self {
             judge: prepared.pictured.judge(device)?,
             every,
@@ -114,8 +111,8 @@ impl Bench {
 }
 
 /// How often a run is judged, and by how many pictures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Cadence {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Cadence {
     /// Steps between two judgements.
     pub every: u32,
     /// Pictures of each.

@@ -33,6 +33,7 @@ use crate::watch::Watch;
 
 use health::Health;
 use judging::Bench;
+pub use judging::Cadence;
 use meter::Meter;
 pub use meter::StepReport;
 use observer::Observer;

@@ -47,6 +47,8 @@ pub struct Preflight {
     pub steps: u32,
     /// Seconds a step, measured; `None` when a run is resumed or very short.
     pub seconds_per_step: Option<f64>,
+    /// How often the run is judged; `None` for never.
+    pub verdicts: Option<Cadence>,
     /// Bytes of memory that training takes, measured if the system tells, else estimated.
     pub memory: u64,
     /// The machine.
@@ -61,8 +63,6 @@ pub(super) struct Prepared {
     pub loader: Loader,
     /// The pictures that the run is judged by.
     pub pictured: Pictured,
-    /// How often that is, if ever.
-    pub cadence: Option<Cadence>,
     /// Identifies the training pictures and their labels.
     pub fingerprint: String,
     pub preflight: Preflight,
@@ -138,6 +138,7 @@ pub(super) fn prepare(
             batch,
             steps: recipe.train.steps.unwrap_or(0),
             seconds_per_step: None,
+            verdicts: None,
             memory,
             machine,
         },
@@ -146,7 +147,6 @@ pub(super) fn prepare(
         facts,
         loader,
         pictured,
-        cadence: None,
         fingerprint,
     };
     settle(&mut prepared, start, device, watch)?;
@@ -167,7 +167,7 @@ fn settle(prepared: &mut Prepared, start: Start, device: &Device, watch: &mut dy
     }
     let is_open = prepared.recipe.train.judge_every.is_none() && !is_short && seconds.is_some();
     let costs = if is_open { judging::probe(prepared, device, watch)? } else { None };
-    prepared.cadence = judging::settle(&mut prepared.recipe.train, seconds, costs)?;
+    prepared.preflight.verdicts = judging::settle(&mut prepared.recipe.train, seconds, costs)?;
     if seconds.is_some() {
         prepared.preflight.memory = machine::resident_memory().unwrap_or(prepared.preflight.memory);
     }

@@ -99,21 +99,14 @@ fn train_fragile(family: &'static Family, every: u32) -> (tempfile::TempDir, Run
         batch: 2,
         steps: 10,
         seconds_per_step: None,
+        verdicts: None,
         memory: 0,
         machine: Machine::look(),
     };
     let pictured = judging::Pictured::new(dataset.clone(), 0.1).unwrap();
     let loader = Loader::new(dataset, &recipe.data, 2, 0, &device).unwrap();
-    let prepared = Prepared {
-        recipe,
-        family,
-        facts,
-        loader,
-        pictured,
-        cadence: None,
-        fingerprint: "digits".into(),
-        preflight,
-    };
+    let prepared =
+        Prepared { recipe, family, facts, loader, pictured, fingerprint: "digits".into(), preflight };
     let outcome = Session::begin(&run, prepared, &device, &mut Silent).and_then(Session::work);
     (folder, run, outcome)
 }

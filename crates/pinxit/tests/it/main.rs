@@ -25,6 +25,7 @@ mod torch_layers;
 mod translation;
 mod unet;
 mod vae;
+mod verdict;
 mod vlb;
 
 /// The tests run on the program's allocator.

@@ -88,7 +88,7 @@ const SHOWN: usize = 16;
 /// [`Error::Interrupted`] when the watcher stops it.
 pub fn audit(suspects: &Suspects, watch: &mut dyn Watch) -> Result<Audit> {
     let mut stage = |done: u64| {
-        watch.progress("looking for copies", done, 4);
+        watch.progress("looking for copies", done, 3);
         if watch.stopped() { Err(Error::Interrupted) } else { Ok(()) }
     };
     stage(0)?;

@@ -134,9 +134,10 @@ fn eight_gaussians_in_a_ring_are_all_found() {
         println!("{family}: {found} modes, {:.1} % of samples near one", 100.0 * near);
         assert_eq!(found, MODES, "{family}: {near}");
     }
-    let (found, near) =
-        modes("gan", &[("model.loss", "minimax"), ("model.d_steps", "4"), ("train.batch", "256")], 2000);
-    println!("gan, minimax: {found} modes, {:.1} % of samples near one", 100.0 * near);
+    // G runs from a D that is slower than itself.
+    let (found, near) = modes("gan", &[("model.d_lr", "2e-4"), ("train.batch", "128")], 2000);
+    println!("gan, whose D is slow: {found} modes, {:.1} % of samples near one", 100.0 * near);
+    assert!(found < MODES, "gan: {near}");
 }
 
 /// The finished run of a recipe.

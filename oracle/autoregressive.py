@@ -135,7 +135,7 @@ def linear_over(w, name, columns, out, kernel):
     return sum(x @ weight[:, :, i].T for i, x in enumerate(columns)) + w.get(f"{name}.bias", out)
 
 
-def row_lstm(w, name, x):
+def row_lstm(w, name, x, _):
     half, nothing = FEATURES // 2, torch.zeros(BATCH, FEATURES // 2).double()
     mask = torch.ones(4 * half, FEATURES, 1, 2).double()
     mask[:, :, 0, 1] = colour_mask(4 * half, FEATURES, "B")
@@ -162,17 +162,26 @@ def one_diagonal(w, name, x):
     return torch.stack([torch.stack([h[row, c] for c in range(WIDTH)], -1) for row in range(HEIGHT)], 2)
 
 
-def diagonal_bilstm(w, name, x):
+def diagonal_bilstm(w, name, x, right):
     left = one_diagonal(w, f"{name}.Diagonal.left", x)
-    right = one_diagonal(w, f"{name}.Diagonal.right", x.flip(3)).flip(3)
+    right = one_diagonal(w, f"{name}.Diagonal.right", right.flip(3)).flip(3)
     return left + F.pad(right, (0, 0, 1, 0))[:, :, :HEIGHT]
 
 
 def pixel_rnn(kind, layer):
     w, (places, x, labels) = Weights(), data()
     y = masked(w, "conv_in", x, FEATURES, 7, "A") + class_bias(w, "class_embedding", labels, FEATURES)
+    right = None
+    if kind == "diagonal":
+        # Comes a row later, so it may see all of the pixel itself.
+        mask = raster_mask(FEATURES, COLOURS, 7, "B")
+        mask[:, :, 3, 3] = 1
+        right = w.conv("conv_in_right", x, FEATURES, mask, (7, 7), padding=3)
+        right = right + class_bias(w, "class_embedding", labels, FEATURES)
     for number in range(LAYERS):
-        y = y + masked(w, f"layers.{number}.up", layer(w, f"layers.{number}.lstm", y), FEATURES, 1, "B")
+        h = layer(w, f"layers.{number}.lstm", y, y if right is None else right)
+        right = None
+        y = y + masked(w, f"layers.{number}.up", h, FEATURES, 1, "B")
     y = masked(w, "out.0", y.relu(), FEATURES, 1, "B")
     y = masked(w, "out.1", y.relu(), COLOURS * LEVELS, 1, "B")
     keep(kind, w, x, labels, softmax_nats(by_colour(y), places, LEVELS))

@@ -209,6 +209,7 @@ Examples:
   pinxit sample runs/gan --count 10 --interpolate 3 14 15 --grid walk.png
   pinxit sample runs/gan --count 8 --vary-class --truncation 0.7 --grid classes.png
   pinxit sample runs/gan --count 8 --attribute cat dog --grid direction.png
+  pinxit sample runs/vae --count 1 --class 7 --traverse --grid numbers.png
   pinxit sample runs/strokes --complete half.png --from-row 14 --count 8 --out whole")]
 pub(crate) struct Sample {
     /// The run: its folder, or its name below runs/.
@@ -345,7 +346,8 @@ The file is NumPy's .npy, or .safetensors with the tensors `latents` and, of a m
 
 Examples:
   pinxit encode runs/faces --out faces.npy
-  pinxit encode runs/faces --data photos --count 100 --out photos.safetensors")]
+  pinxit encode runs/faces --data photos --count 100 --out photos.safetensors
+  pinxit encode runs/faces --count 40 --out faces.npy --grid beside.png")]
 pub(crate) struct Encode {
     /// The run: its folder, or its name below runs/.
     #[arg(value_hint = ValueHint::DirPath)]
@@ -362,6 +364,9 @@ pub(crate) struct Encode {
     /// File for the latents.
     #[arg(long, short, value_name = "FILE.npy|FILE.safetensors", value_hint = ValueHint::FilePath)]
     pub(crate) out: PathBuf,
+    /// Also put the first pictures on a sheet, each above what its latents decode to.
+    #[arg(long, value_name = "FILE.png", value_hint = ValueHint::FilePath)]
+    pub(crate) grid: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) reporting: Reporting,
     #[command(flatten)]
@@ -412,6 +417,9 @@ pub(crate) struct LatentWalk {
     /// Move each seed from the look of one class of the run's pictures to that of another.
     #[arg(long, value_name = "CLASS", num_args = 2)]
     pub(crate) attribute: Vec<String>,
+    /// Move each number of a seed's latent point in turn from -3 to 3, a row of the sheet each.
+    #[arg(long)]
+    pub(crate) traverse: bool,
 }
 
 /// Flags that stand for sampling settings of a family; one that a family has no use for is refused.

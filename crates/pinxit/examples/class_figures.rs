@@ -1,5 +1,5 @@
-//! How well a run paints the classes it was asked for, against its own training and held-out pictures;
-//! and, for a family that knows it, how probable the held-out pictures are.
+//! How well a run paints the classes it was asked for, against its own training and held-out pictures, or, if it
+//! was told none, how often it paints each; and, for a family that knows it, how probable the held-out pictures are.
 //!
 //! `cargo run --release --example class_figures -- runs/demo`
 
@@ -31,12 +31,21 @@ fn main() -> pinxit::Result<()> {
             bits.count, bits.mean, bits.error
         );
     }
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+    println!("{folder}, step {}", trained.step);
     let classes = trained.model.classes().len();
+    if classes == 0 {
+        let painted = Labelled::paint_and_name(&trained, 10_000, &train, &mut Unwatched)?;
+        let (named, real) = (painted.shares(all.classes().len()), train.shares(all.classes().len()));
+        println!("shares of the classes among 10,000 painted pictures, and among real ones");
+        for ((name, share), real) in all.classes().iter().zip(named).zip(real) {
+            println!("  {name}   {}   {}", percent(share), percent(real));
+        }
+        return Ok(());
+    }
     let right = Labelled::paint(&trained, 100 * classes, 0, &mut Unwatched)?;
     let teacher =
         Labelled::paint(&trained, train.labels.len() + held_out.labels.len(), 1_000_000, &mut Unwatched)?;
-    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
-    println!("{folder}, step {}", trained.step);
     println!("real held-out pictures, learned from real ones   {}", percent(held_out.recognised_by(&train)?));
     println!("painted pictures, learned from real ones         {}", percent(right.recognised_by(&train)?));
     println!(

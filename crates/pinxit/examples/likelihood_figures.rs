@@ -85,7 +85,9 @@ fn mixture(
         rows.iter().map(|row| -mixture.ln_density(row)).sum::<f64>() / rows.len() as f64
     };
     let mut best: Option<(f64, usize, f64)> = None;
-    for (components, ridge) in [1, 3, 10, 20].into_iter().flat_map(|k| [0.003, 0.01, 0.03].map(|r| (k, r))) {
+    for (components, ridge) in
+        [1, 3, 10, 20].into_iter().flat_map(|k| [0.0003, 0.001, 0.003, 0.01].map(|r| (k, r)))
+    {
         let nats = score(&GaussianMixture::fit(learned, components, ridge, 0)?, validation);
         if best.is_none_or(|(least, ..)| nats < least) {
             best = Some((nats, components, ridge));

@@ -22,10 +22,14 @@ pub enum Walk {
     VaryClass,
     /// Each seed moved along a direction, against it first: values of a point.
     Along(Vec<f32>),
+    /// Each number of a seed's point in turn from low to high, the others as they are.
+    Traverse,
 }
 
 /// Pictures along a direction: from once against it, through the seed's own, to once along it.
 pub const STATIONS: usize = 7;
+/// Where a traversal begins and ends, in standard deviations (Higgins et al. 2017, figure 3).
+const REACH: f32 = 3.0;
 /// Pictures that are painted to find a direction.
 const EXPLORED: usize = 2000;
 /// Fewest of them that must show an attribute.
@@ -62,6 +66,25 @@ pub fn between(latent: &dyn Latent, seeds: &[u64], count: usize) -> Result<Tenso
 pub fn along(latent: &dyn Latent, seeds: &[u64], direction: &[f32]) -> Result<Tensor<2>> {
     let points = latent.points(seeds);
     Ok(from_rows(&stations(&rows(points.clone())?, direction), &points))
+}
+
+/// For each seed and each number of its point, points at [`STATIONS`] at which that number goes from -3 to 3:
+/// `[seeds * dimension * STATIONS, dimension]`.
+///
+/// # Errors
+/// If the points can't be read from their device.
+pub fn traversal(latent: &dyn Latent, seeds: &[u64]) -> Result<Tensor<2>> {
+    let points = latent.points(seeds);
+    Ok(from_rows(&traversals(&rows(points.clone())?), &points))
+}
+
+fn traversals(points: &[Vec<f32>]) -> Vec<Vec<f32>> {
+    let moved = |point: &[f32], number: usize| {
+        let still = point.iter().enumerate().map(|(i, &value)| if i == number { 0.0 } else { value });
+        let direction = (0..point.len()).map(|i| if i == number { REACH } else { 0.0 });
+        stations(&[still.collect()], &direction.collect::<Vec<f32>>())
+    };
+    points.iter().flat_map(|point| (0..point.len()).flat_map(move |number| moved(point, number))).collect()
 }
 
 /// Great circles from each point to the next (White 2016, "Sampling Generative Networks", section 2.1): on a straight
@@ -179,5 +202,13 @@ mod tests {
         let row = stations(&[vec![1.0, 5.0]], &[3.0, 0.0]);
         assert_eq!(row.len(), STATIONS);
         assert_eq!((&row[0], &row[3], &row[6]), (&vec![-2.0, 5.0], &vec![1.0, 5.0], &vec![4.0, 5.0]));
+    }
+
+    #[test]
+    fn a_traversal_moves_one_number_at_a_time() {
+        let rows = traversals(&[vec![0.5, 7.0], vec![1.0, 2.0]]);
+        assert_eq!(rows.len(), 2 * 2 * STATIONS);
+        assert_eq!((&rows[0], &rows[3], &rows[6]), (&vec![-3.0, 7.0], &vec![0.0, 7.0], &vec![3.0, 7.0]));
+        assert_eq!((&rows[7], &rows[27]), (&vec![0.5, -3.0], &vec![1.0, 3.0]));
     }
 }

@@ -85,7 +85,7 @@ pub fn decode(
     mut take: impl FnMut(usize, Tensor<3>) -> Result<()>,
 ) -> Result<()> {
     let ability = ability(trained)?;
-    let count = encoded.latents.shape.first().copied().unwrap_or(0);
+    let count = encoded.count();
     let names = trained.model.classes();
     let classes = match class {
         Some(class) => vec![crate::sample::find_class(class, names)?; count],
@@ -113,6 +113,18 @@ pub fn decode(
 }
 
 impl Encoded {
+    /// Number of pictures.
+    pub fn count(&self) -> usize {
+        self.latents.shape.first().copied().unwrap_or(0)
+    }
+
+    /// Those of the first `count` pictures (all, if they are fewer).
+    #[must_use]
+    pub fn first(&self, count: usize) -> Self {
+        let count = count.min(self.count());
+        Self { latents: self.rows(0..count), labels: self.labels.get(..count).unwrap_or_default().to_vec() }
+    }
+
     /// Some of the latents.
     fn rows(&self, rows: Range<usize>) -> Array {
         let shape = self.latents.shape.get(1..).unwrap_or_default();

@@ -329,6 +329,19 @@ fn stops(trained: &Trained, options: &SampleOptions) -> Result<Stops> {
             let (seeds, names) = first.iter().flat_map(stop).unzip();
             Stops { seeds, points: Some(points), names, columns: Some(latent::STATIONS) }
         }
+        Walk::Traverse => {
+            let first = seeds(options)?;
+            let points = latent::traversal(latent::of(trained)?, &first)?;
+            let numbers = points.dims()[1];
+            let stop = |&seed: &u64| {
+                let name = move |i| {
+                    format!("{}-{:03}-{}", seed_name(seed), i / latent::STATIONS, i % latent::STATIONS)
+                };
+                (0..numbers * latent::STATIONS).map(move |i| (seed, name(i)))
+            };
+            let (seeds, names) = first.iter().flat_map(stop).unzip();
+            Stops { seeds, points: Some(points), names, columns: Some(latent::STATIONS) }
+        }
     })
 }
 

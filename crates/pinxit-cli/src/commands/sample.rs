@@ -74,7 +74,7 @@ pub(crate) fn run(options: &Sample) -> Outcome {
 
 /// The walk that was asked for, if any; a direction is looked for among the run's pictures.
 fn walk(trained: &Trained, options: &Sample) -> Outcome<Option<Walk>> {
-    let LatentWalk { interpolate, vary_class, attribute } = &options.walk;
+    let LatentWalk { interpolate, vary_class, attribute, traverse } = &options.walk;
     Ok(match attribute.as_slice() {
         [from, to] => {
             let mut progress = Progress::new(options.working.quiet);
@@ -82,6 +82,7 @@ fn walk(trained: &Trained, options: &Sample) -> Outcome<Option<Walk>> {
             Some(Walk::Along(latent::direction(trained, &*opened.dataset, [from, to], &mut progress)?))
         }
         _ if *vary_class => Some(Walk::VaryClass),
+        _ if *traverse => Some(Walk::Traverse),
         _ => (!interpolate.is_empty()).then(|| Walk::Interpolate(interpolate.clone())),
     })
 }

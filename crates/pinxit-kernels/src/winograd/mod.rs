@@ -93,13 +93,18 @@ fn choose(g: &Geometry, size: [usize; 2]) -> Option<Algorithm> {
         Algorithm::F4x3 => 4.0,
         Algorithm::F4x2 => 2.56,
     };
+    // The direct way skips the taps that a mask removes.
+    let alive =
+        g.alive.map_or(1.0, |alive| alive.iter().filter(|&&alive| alive).count() as f64 / alive.len() as f64);
     let used = size.map(|size| size as f64 / size.next_multiple_of(transform::OUTPUTS) as f64);
-    (saving * used[0] * used[1] >= SAVING).then_some(algorithm)
+    (saving * alive * used[0] * used[1] >= SAVING).then_some(algorithm)
 }
 
-/// The output of the convolution, where the algorithm pays.
+/// The output of the convolution, where the algorithm pays and may mix the pixels of a tile: behind a mask an output
+/// must not see what comes later at all, which would hold here but for rounding.
 pub(crate) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Option<Vec<f32>> {
-    let algorithm = choose(g, g.output).filter(|_| pixels(g, g.in_channels, g.out_channels))?;
+    let algorithm =
+        choose(g, g.output).filter(|_| g.alive.is_none() && enough(g.in_channels, g.out_channels))?;
     Some(run(algorithm, simd::level(), &Pass::forward(g), x, weight, bias))
 }
 
@@ -108,7 +113,7 @@ pub(crate) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f3
 /// `bias` is one of the input channels, which a transposed convolution adds.
 pub(crate) fn backward_x(g: &Geometry, weight: &[f32], dy: &[f32], bias: Option<&[f32]>) -> Option<Vec<f32>> {
     let algorithm = choose(g, g.input.map(|size| size.div_ceil(g.stride)))
-        .filter(|_| pixels(g, g.out_channels, g.in_channels))?;
+        .filter(|_| enough(g.out_channels, g.in_channels))?;
     Some(run(algorithm, simd::level(), &Pass::backward_x(g), dy, weight, bias))
 }
 
@@ -117,10 +122,9 @@ pub(crate) fn backward_weight(g: &Geometry, x: &[f32], dy: &[f32]) -> Option<Vec
     choose(g, g.output).map(|algorithm| weight_grad(algorithm, simd::level(), g, x, dy))
 }
 
-/// Whether a pass that makes pixels sums over and makes enough channels, and may mix the pixels of a tile: behind
-/// a mask a pixel must not see others at all, which holds here but for rounding.
-fn pixels(g: &Geometry, inputs: usize, outputs: usize) -> bool {
-    g.alive.is_none() && inputs >= CHANNELS[0] && outputs >= CHANNELS[1]
+/// Whether a pass that makes pixels sums over and makes enough channels.
+fn enough(inputs: usize, outputs: usize) -> bool {
+    inputs >= CHANNELS[0] && outputs >= CHANNELS[1]
 }
 
 fn run(

@@ -95,12 +95,14 @@ fn every_level_equals_the_definition_forward_and_backward() {
 }
 
 #[test]
-fn taps_that_a_mask_removes_get_no_gradient() {
+fn taps_that_a_mask_removes_get_no_gradient_and_give_none() {
     let alive = [true, true, true, true, true, false, false, false, false];
     let example = Example::new(([3, 17, 7, 8], [20, 17, 3, 3], 1, 1));
     let g = example.g.masked(&alive);
-    let [_, want, _] = twin::backward(&g, &example.x, &example.weight, &example.dy);
+    let [want_x, want, _] = twin::backward(&g, &example.x, &example.weight, &example.dy);
     for level in levels() {
+        let dx = run(Algorithm::F4x3, level, &Pass::backward_x(&g), &example.dy, &example.weight, None);
+        assert_close(&dx, &want_x, 1e-5);
         let dw = weight_grad(Algorithm::F4x3, level, &g, &example.x, &example.dy);
         assert_close(&dw, &want, 1e-5);
         assert!(dw.chunks_exact(9).all(|taps| taps[5..] == [0.0; 4]));

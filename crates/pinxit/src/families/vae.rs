@@ -16,8 +16,8 @@ use crate::likelihood::levels::Levels;
 use crate::likelihood::pixel::{Kind, PixelDistribution};
 use crate::likelihood::{self, bits_per_dim};
 use crate::model::{
-    Generate, Latents, Learner, Likelihood, Losses, Model, Request, Step, check_classes, check_latents,
-    check_shape,
+    Generate, Latent, Latents, Learner, Likelihood, Losses, Model, Request, Step, check_classes,
+    check_latents, check_shape,
 };
 use crate::nn::{Activation, Budget, Conv2d, Cost, Ema, Embedding, Init, Linear, Tally, ops};
 use crate::recipe::Recipe;
@@ -414,6 +414,10 @@ impl Model for VaeModel {
         Some(self)
     }
 
+    fn latent(&self) -> Option<&dyn Latent> {
+        Some(self)
+    }
+
     fn latents(&self) -> Option<&dyn Latents> {
         Some(self)
     }
@@ -423,31 +427,72 @@ impl Model for VaeModel {
     }
 }
 
-impl Generate for VaeModel {
-    fn generate(&self, request: &Request, watch: &mut dyn Watch) -> Result<Tensor<4>> {
-        let mut table = self.sample.clone();
-        table.extend(request.options.clone());
-        let knobs = sample_knobs(&table)?;
-        check_classes(&self.classes, false, &request.classes, request.seeds.len())?;
-        let mut pictures =
-            vec![Tensor::zeros([0, self.shape.channels, self.shape.height, self.shape.width], &self.device)];
-        for (number, seeds) in request.seeds.chunks(AT_ONCE).enumerate() {
+impl VaeModel {
+    /// The pictures of z `[B, Z]`: means, or drawn from one stream a picture.
+    fn paint(
+        &self,
+        z: Tensor<2>,
+        classes: &[u32],
+        options: &toml::Table,
+        grain: Option<&[u64]>,
+        watch: &mut dyn Watch,
+    ) -> Result<Tensor<4>> {
+        let temperature = self.knobs(options)?.temperature;
+        let count = z.dims()[0];
+        check_classes(&self.classes, false, classes, count)?;
+        let ImageShape { channels, height, width } = self.shape;
+        let mut pictures = vec![Tensor::zeros([0, channels, height, width], &self.device)];
+        for start in (0..count).step_by(AT_ONCE) {
             if watch.stopped() {
                 return Err(Error::Interrupted);
             }
-            let start = number * AT_ONCE;
-            let classes = request.classes.get(start..start + seeds.len()).unwrap_or_default();
-            let stream = |purpose| seeds.iter().map(move |&seed| Rng::new(seed, purpose, 0, 0));
-            let dims = [seeds.len(), self.latents];
-            let z = rng::tensor(stream(Purpose::SampleStart), dims, &self.device, Rng::fill_normal);
-            let parameters = self.network.model().decode(z.mul_scalar(knobs.temperature), classes);
-            pictures.push(match knobs.grain {
-                true => self.pixels.draw_all(parameters, stream(Purpose::SampleStep))?,
-                false => self.pixels.mean(parameters),
+            let end = (start + AT_ONCE).min(count);
+            let classes = classes.get(start..end).unwrap_or_default();
+            let z = z.clone().narrow(0, start, end - start).mul_scalar(temperature);
+            let parameters = self.network.model().decode(z, classes);
+            pictures.push(match grain.and_then(|seeds| seeds.get(start..end)) {
+                Some(seeds) => {
+                    let streams = seeds.iter().map(|&seed| Rng::new(seed, Purpose::SampleStep, 0, 0));
+                    self.pixels.draw_all(parameters, streams)?
+                }
+                None => self.pixels.mean(parameters),
             });
-            watch.progress("painting", (start + seeds.len()) as u64, request.seeds.len() as u64);
+            watch.progress("painting", end as u64, count as u64);
         }
         Ok(Tensor::cat(pictures, 0))
+    }
+
+    /// The recipe's sampling knobs under `options`.
+    fn knobs(&self, options: &toml::Table) -> Result<VaeSampleKnobs> {
+        let mut table = self.sample.clone();
+        table.extend(options.clone());
+        sample_knobs(&table)
+    }
+}
+
+impl Generate for VaeModel {
+    fn generate(&self, request: &Request, watch: &mut dyn Watch) -> Result<Tensor<4>> {
+        let Request { seeds, classes, options } = request;
+        let grain = self.knobs(options)?.grain.then_some(seeds.as_slice());
+        self.paint(self.points(seeds), classes, options, grain, watch)
+    }
+}
+
+impl Latent for VaeModel {
+    fn points(&self, seeds: &[u64]) -> Tensor<2> {
+        let streams = seeds.iter().map(|&seed| Rng::new(seed, Purpose::SampleStart, 0, 0));
+        rng::tensor(streams, [seeds.len(), self.latents], &self.device, Rng::fill_normal)
+    }
+
+    /// The means of the pixels, whatever `grain` says.
+    fn decode(
+        &self,
+        points: Tensor<2>,
+        classes: &[u32],
+        options: &toml::Table,
+        watch: &mut dyn Watch,
+    ) -> Result<Tensor<4>> {
+        self.paint(points, classes, options, None, watch)
     }
 }
 

@@ -49,15 +49,36 @@ impl Labelled {
         let labels: Vec<u32> = (0..count as u32).map(|i| i % classes).collect();
         let seeds = (0..count as u64).map(|i| seed.wrapping_add(i)).collect();
         let request = Request { seeds, classes: labels.clone(), options: trained.recipe.sample.clone() };
-        let width = trained.model.shape().len();
-        let mut values = vec![0.0; count * width];
-        SamplePlan::of(request).paint(trained, watch, |index, image| {
-            let image = image.clamp(-1.0, 1.0).into_data().convert::<f32>().try_into_vec::<f32>();
-            let image = image.map_err(|e| Error::Unsupported(format!("a picture can't be read: {e:?}")))?;
-            values[index * width..(index + 1) * width].copy_from_slice(&image);
-            Ok(())
-        })?;
+        let (values, width) = paint(trained, request, watch)?;
         Ok(Self { values, width, labels })
+    }
+
+    /// `count` pictures painted by a model that was told no class, seeds from 0 on, each with the class that a
+    /// classifier that learned from `teacher` names.
+    ///
+    /// # Errors
+    /// What painting returns; [`Error::Config`] if the pictures differ in size.
+    pub fn paint_and_name(
+        trained: &Trained,
+        count: usize,
+        teacher: &Self,
+        watch: &mut dyn Watch,
+    ) -> Result<Self> {
+        let request = Request {
+            seeds: (0..count as u64).collect(),
+            classes: vec![],
+            options: trained.recipe.sample.clone(),
+        };
+        let (values, width) = paint(trained, request, watch)?;
+        let classifier = Classifier::new(Rows::new(&teacher.values, teacher.width)?, &teacher.labels, K)?;
+        let labels = classifier.classify(Rows::new(&values, width)?)?;
+        Ok(Self { values, width, labels })
+    }
+
+    /// Share of each of `classes` classes among these pictures, 0 to 1.
+    pub fn shares(&self, classes: usize) -> Vec<f64> {
+        let count = |class: usize| self.labels.iter().filter(|&&label| label as usize == class).count();
+        (0..classes).map(|class| count(class) as f64 / self.labels.len().max(1) as f64).collect()
     }
 
     /// Share of these pictures whose class a classifier that learned from `teacher` names, 0 to 1.
@@ -68,4 +89,17 @@ impl Labelled {
         let classifier = Classifier::new(Rows::new(&teacher.values, teacher.width)?, &teacher.labels, K)?;
         classifier.accuracy(Rows::new(&self.values, self.width)?, &self.labels)
     }
+}
+
+/// The pictures of `request`, row after row and clamped to `[-1, 1]`, and the width of a row.
+fn paint(trained: &Trained, request: Request, watch: &mut dyn Watch) -> Result<(Vec<f32>, usize)> {
+    let width = trained.model.shape().len();
+    let mut values = vec![0.0; request.seeds.len() * width];
+    SamplePlan::of(request).paint(trained, watch, |index, image| {
+        let image = image.clamp(-1.0, 1.0).into_data().convert::<f32>().try_into_vec::<f32>();
+        let image = image.map_err(|e| Error::Unsupported(format!("a picture can't be read: {e:?}")))?;
+        values[index * width..(index + 1) * width].copy_from_slice(&image);
+        Ok(())
+    })?;
+    Ok((values, width))
 }

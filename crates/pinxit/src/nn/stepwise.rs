@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use burn::tensor::{Device, Tensor};
 
-use super::ops;
+use super::{Activation, ops};
 
 /// A feature map `[B, C, H, W]` that grows pixel by pixel, kept as `[B, C]` each. What lies outside of
 /// the picture, or ahead, reads as zeros.
@@ -68,6 +68,7 @@ pub struct Taps {
     weight: Tensor<2>,
     bias: Option<Tensor<1>>,
     stride: isize,
+    activation: Activation,
 }
 
 impl Taps {
@@ -88,7 +89,19 @@ impl Taps {
                 parts.push(tap.squeeze_dim::<3>(3).squeeze_dim::<2>(2)); // [out, in]
             }
         }
-        Self { places, weight: Tensor::cat(parts, 1), bias, stride: stride as isize }
+        Self {
+            places,
+            weight: Tensor::cat(parts, 1),
+            bias,
+            stride: stride as isize,
+            activation: Activation::None,
+        }
+    }
+
+    /// With an activation of the output.
+    #[must_use]
+    pub fn activated(self, activation: Activation) -> Self {
+        Self { activation, ..self }
     }
 
     /// Of a kernel of one pixel `[out, in, 1, 1]`.
@@ -109,7 +122,7 @@ impl Taps {
 
     /// The output for given values at all places `[N, places * in]` -> `[N, out]`.
     pub fn of(&self, values: Tensor<2>) -> Tensor<2> {
-        ops::linear(values, self.weight.clone(), self.bias.clone())
+        ops::linear_activation(values, self.weight.clone(), self.bias.clone(), self.activation)
     }
 
     fn patch(&self, trail: &Trail, row: usize, column: usize) -> Tensor<2> {

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use crate::likelihood::autoregressive::gated::{by_colour, relu};
+use crate::likelihood::autoregressive::gated::{by_colour, rectified, relu};
 use crate::likelihood::autoregressive::setup::NetworkConfig;
 use crate::likelihood::autoregressive::{Autoregressive, Place, Start, Walk};
 use crate::nn::stepwise::{Taps, Trail};
@@ -90,15 +90,12 @@ impl Autoregressive for MaskedPixelCnn {
 
     fn walk<'a>(&'a self, start: &Start) -> Box<dyn Walk + 'a> {
         let trail = |channels, keep| Trail::new(start.batch, channels, keep, &start.device);
-        let block = |block: &Block| {
-            let taps: Vec<Taps> = block.convs.iter().map(MaskedConv2d::taps).collect();
-            (taps, trail(block.convs[0].weight.dims()[0], 2))
-        };
+        let block = |block: &Block| (rectified(&block.convs), trail(block.convs[0].weight.dims()[0], 2));
         Box::new(MaskedWalk {
             conv_in: self.conv_in.taps(),
             class: self.class_embedding.as_ref().map(|embedding| embedding.forward(&start.classes)),
             blocks: self.blocks.iter().map(block).collect(),
-            out: self.out.iter().map(MaskedConv2d::taps).collect(),
+            out: rectified(&self.out),
             colours: self.colours,
             place: Place::first(start.width),
             input: trail(self.conv_in.weight.dims()[1], 4),
@@ -128,12 +125,10 @@ impl Walk for MaskedWalk {
         }
         for (convs, narrow) in &mut self.blocks {
             let [down, middle, up] = convs.as_slice() else { continue };
-            narrow.set(at, relu(down.of(relu(x.clone()))));
-            x = x + up.of(relu(middle.at(narrow, at)));
+            narrow.set(at, down.of(relu(x.clone())));
+            x = x + up.of(middle.at(narrow, at));
         }
-        for conv in &self.out {
-            x = conv.of(relu(x));
-        }
+        x = self.out.iter().fold(relu(x), |x, conv| conv.of(x));
         by_colour(x, self.colours)
     }
 

@@ -92,10 +92,10 @@ fn unskew(x: Tensor<4>, width: usize) -> Tensor<4> {
 }
 
 impl Recurrent for DiagonalBiLstm {
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    fn forward(&self, x: Tensor<4>, right: Tensor<4>) -> Tensor<4> {
         let height = x.dims()[2];
-        let left = self.left.forward(x.clone());
-        let right = self.right.forward(x.flip([3])).flip([3]);
+        let left = self.left.forward(x);
+        let right = self.right.forward(right.flip([3])).flip([3]);
         left + right.pad([(1, 0), (0, 0)], PadMode::Constant(0.0)).narrow(2, 0, height)
     }
 
@@ -119,6 +119,7 @@ struct DiagonalWalk {
     left: SideWalk,
     /// In columns counted from the right; a row behind.
     right: SideWalk,
+    /// What the right one sees.
     input: Trail,
     width: usize,
 }
@@ -155,5 +156,9 @@ impl RecurrentWalk for DiagonalWalk {
         self.input.set(at, x.clone());
         let right = self.right.hidden.at(row as isize - 1, (self.width - 1 - column) as isize);
         self.left.step(at, x) + right
+    }
+
+    fn see_right(&mut self, row: usize, right: Tensor<2>) {
+        self.input.set_row(row, right);
     }
 }

@@ -12,7 +12,7 @@ use super::{Family, Material};
 use crate::data::DataFacts;
 use crate::error::Result;
 use crate::knobs::{self, Knob};
-use crate::likelihood::autoregressive::gated::{by_colour, relu};
+use crate::likelihood::autoregressive::gated::{by_colour, rectified, relu};
 use crate::likelihood::autoregressive::knobs::{AutoregressiveKnobs, AutoregressiveSampleKnobs};
 use crate::likelihood::autoregressive::setup::{self, Kind, NetworkConfig};
 use crate::likelihood::autoregressive::{Autoregressive, Place, Start, Walk};
@@ -43,9 +43,14 @@ crate::knobs! {
 
 /// A 7x7 convolution of type A, layers of LSTM with residual connections, two 1x1 convolutions (van den
 /// Oord et al. 2016, "Pixel Recurrent Neural Networks", table 1).
+///
+/// The first LSTM from the right of the diagonal network is told of the pixel itself too, which the mask of the
+/// first convolution hides: its output moves down a row and so comes after that pixel. With the paper's one
+/// convolution for both sides the last pixel of a row would be told to nobody at the beginning of the next.
 #[derive(Module, Debug)]
 pub struct PixelRnn {
     conv_in: MaskedConv2d,
+    conv_in_right: Option<MaskedConv2d>,
     class_embedding: Option<Embedding>,
     layers: Vec<Layer>,
     out: Vec<MaskedConv2d>,
@@ -72,8 +77,8 @@ enum Lstm {
 
 /// A layer whose state runs over the picture.
 trait Recurrent {
-    /// `[B, 2F, H, W]` -> `[B, F, H, W]`.
-    fn forward(&self, x: Tensor<4>) -> Tensor<4>;
+    /// `[B, 2F, H, W]` -> `[B, F, H, W]`; a state from the right that comes a row later may see `right` instead.
+    fn forward(&self, x: Tensor<4>, right: Tensor<4>) -> Tensor<4>;
 
     /// The same, pixel by pixel.
     fn walk(&self, start: &Start) -> Box<dyn RecurrentWalk>;
@@ -84,6 +89,9 @@ trait RecurrentWalk {
     /// The output `[B, F]` at the pixel that comes next, from its input `[B, 2F]`; the same pixel may be
     /// asked again with another input.
     fn step(&mut self, at: [usize; 2], x: Tensor<2>) -> Tensor<2>;
+
+    /// What a state from the right sees of a row that is whole `[W B, 2F]`, if it is not the row's input.
+    fn see_right(&mut self, _row: usize, _right: Tensor<2>) {}
 }
 
 impl Lstm {
@@ -103,6 +111,8 @@ impl PixelRnn {
             MaskedConv2d::new(mask, input, output, kernel, init).with_colours(colours)
         };
         let conv_in = conv(MaskType::A, config.input, width, 7, init);
+        let conv_in_right = (variant == Variant::Diagonal)
+            .then(|| MaskedConv2d::new(MaskType::B, config.input, width, 7, init));
         let class_embedding = (config.classes > 0).then(|| Embedding::new(config.classes, width, init));
         let layer = |_| Layer {
             lstm: match variant {
@@ -114,13 +124,15 @@ impl PixelRnn {
         };
         let layers = (0..config.layers).map(layer).collect();
         let out = [width, config.output].map(|output| conv(MaskType::B, width, output, 1, init)).into();
-        Self { conv_in, class_embedding, layers, out, colours }
+        Self { conv_in, conv_in_right, class_embedding, layers, out, colours }
     }
 
     /// What it costs.
     pub fn cost(config: &NetworkConfig, variant: Variant) -> Cost {
         let (mut tally, width, size) = (Tally::default(), config.width, config.size);
-        tally.conv2d(config.input, width, 7, 1, size);
+        for _ in 0..if variant == Variant::Diagonal { 2 } else { 1 } {
+            tally.conv2d(config.input, width, 7, 1, size);
+        }
         tally.embedding(config.classes, width);
         for _ in 0..config.layers {
             match variant {
@@ -137,14 +149,18 @@ impl PixelRnn {
 
 impl Autoregressive for PixelRnn {
     fn forward(&self, x: Tensor<4>, classes: &[u32], mode: &Mode) -> Tensor<4> {
-        let mut x = self.conv_in.forward(x); // [B, 2F, H, W]
-        if let Some(embedding) = &self.class_embedding {
-            let [batch, features, _, _] = x.dims();
-            x = x + embedding.forward(classes).reshape([batch, features, 1, 1]);
-        }
+        let class = self.class_embedding.as_ref().map(|embedding| {
+            let embedded = embedding.forward(classes);
+            let [batch, features] = embedded.dims();
+            embedded.reshape([batch, features, 1, 1])
+        });
+        let tell = |x: Tensor<4>| class.iter().fold(x, |x, class| x + class.clone());
+        let mut right = self.conv_in_right.as_ref().map(|conv| tell(conv.forward(x.clone())));
+        let mut x = tell(self.conv_in.forward(x)); // [B, 2F, H, W]
         for layer in &self.layers {
-            let hidden = layer.dropout.forward(layer.lstm.recurrent().forward(x.clone()), mode); // [B, F, H, W]
-            x = x + layer.up.forward(hidden);
+            let right = right.take().unwrap_or_else(|| x.clone());
+            let hidden = layer.lstm.recurrent().forward(x.clone(), right); // [B, F, H, W]
+            x = x + layer.up.forward(layer.dropout.forward(hidden, mode));
         }
         for conv in &self.out {
             x = conv.forward(ops::activate(x, Activation::Relu));
@@ -157,12 +173,15 @@ impl Autoregressive for PixelRnn {
         let layer = |layer: &Layer| (layer.lstm.recurrent().walk(start), layer.up.taps());
         Box::new(PixelRnnWalk {
             conv_in: self.conv_in.taps(),
+            conv_in_right: self.conv_in_right.as_ref().map(MaskedConv2d::taps),
             class: self.class_embedding.as_ref().map(|embedding| embedding.forward(&start.classes)),
             layers: self.layers.iter().map(layer).collect(),
-            out: self.out.iter().map(MaskedConv2d::taps).collect(),
+            out: rectified(&self.out),
             colours: self.colours,
             place: Place::first(start.width),
-            input: Trail::new(start.batch, channels, 4, &start.device),
+            width: start.width,
+            // The row above is looked at from the first pixel of the next.
+            input: Trail::new(start.batch, channels, 5, &start.device),
         })
     }
 }
@@ -170,17 +189,34 @@ impl Autoregressive for PixelRnn {
 /// The network pixel by pixel.
 struct PixelRnnWalk {
     conv_in: Taps,
+    conv_in_right: Option<Taps>,
     class: Option<Tensor<2>>,
     layers: Vec<(Box<dyn RecurrentWalk>, Taps)>,
     out: Vec<Taps>,
     colours: usize,
     place: Place,
+    width: usize,
     input: Trail,
+}
+
+impl PixelRnnWalk {
+    /// Tells the first LSTM from the right of the row above, which is whole.
+    fn see_right(&mut self, row: usize) {
+        let (Some(conv), Some((lstm, _))) = (&self.conv_in_right, self.layers.first_mut()) else { return };
+        let mut right = conv.along(&self.input, row, self.width); // [W B, 2F]
+        if let Some(class) = &self.class {
+            right = right + class.clone().repeat_dim(0, self.width);
+        }
+        lstm.see_right(row, right);
+    }
 }
 
 impl Walk for PixelRnnWalk {
     fn predict(&mut self, known: Tensor<2>) -> Tensor<2> {
         let at = self.place.at;
+        if let (0, Some(above)) = (at[1], at[0].checked_sub(1)) {
+            self.see_right(above);
+        }
         self.input.set(at, known);
         let mut x = self.conv_in.at(&self.input, at); // [B, 2F]
         if let Some(class) = &self.class {
@@ -189,9 +225,7 @@ impl Walk for PixelRnnWalk {
         for (lstm, up) in &mut self.layers {
             x = x.clone() + up.of(lstm.step(at, x));
         }
-        for conv in &self.out {
-            x = conv.of(relu(x));
-        }
+        x = self.out.iter().fold(relu(x), |x, conv| conv.of(x));
         by_colour(x, self.colours)
     }
 

@@ -42,7 +42,7 @@ impl RowLstm {
 }
 
 impl Recurrent for RowLstm {
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    fn forward(&self, x: Tensor<4>, _: Tensor<4>) -> Tensor<4> {
         let [batch, _, height, width] = x.dims();
         let input = self.input_to_state.forward(x); // [B, 4F, H, W]
         let zeros = Tensor::zeros([batch, self.features, 1, width], &input.device());

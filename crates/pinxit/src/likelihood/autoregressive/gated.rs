@@ -155,6 +155,13 @@ fn gated(x: Tensor<2>) -> Tensor<2> {
     ops::gated(x.reshape([rows, features, 1, 1])).flatten::<2>(1, 3)
 }
 
+/// Convolutions that follow each other pixel by pixel, with a ReLU between any two.
+pub(crate) fn rectified(convs: &[MaskedConv2d]) -> Vec<Taps> {
+    let last = convs.len().saturating_sub(1);
+    let activation = |number| if number < last { Activation::Relu } else { Activation::None };
+    convs.iter().enumerate().map(|(number, conv)| conv.taps().activated(activation(number))).collect()
+}
+
 /// The 1x1 convolution as a matrix.
 pub(crate) fn single(conv: &Conv2d) -> Taps {
     Taps::single(conv.weight.val(), conv.bias.as_ref().map(Param::val))
@@ -212,7 +219,7 @@ impl GatedWalk {
         let input = network.layers[0].vertical.weight.dims()[1];
         Self {
             layers: network.layers.iter().map(layer).collect(),
-            out: [network.out_1.taps(), network.out_2.taps()],
+            out: [network.out_1.taps().activated(Activation::Relu), network.out_2.taps()],
             colours: network.colours,
             place: Place::first(start.width),
             width: start.width,
@@ -258,7 +265,7 @@ impl Walk for GatedWalk {
             below = &layer.h;
         }
         let h = self.out[0].of(relu(below.at(row as isize, column as isize)));
-        by_colour(self.out[1].of(relu(h)), self.colours)
+        by_colour(self.out[1].of(h), self.colours)
     }
 
     fn advance(&mut self, pixel: Tensor<2>) {

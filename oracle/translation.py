@@ -1,4 +1,4 @@
-"""Golden files of pictures to pictures: one whole step of pix2pix and of CycleGAN.
+"""Golden files of pictures to pictures: one whole step of pix2pix, of CycleGAN and of SRGAN.
 
 The networks are written anew with PyTorch's layers after the papers, pix2pix's with `BatchNorm2d` on a batch of one
 picture as its authors have it, the losses are PyTorch's, and everything runs in double precision. A golden file holds
@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 GOLDEN = Path(__file__).parent / "golden"
-LR, BETAS = 0.01, (0.5, 0.999)
+LR = 0.01
 
 
 class Unet(nn.Module):
@@ -110,12 +110,60 @@ class Patches(nn.Module):
         return x
 
 
+class SrBlock(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.conv_1, self.conv_2 = (nn.Conv2d(n, n, 3, 1, 1, bias=False) for _ in range(2))
+        self.norm_1, self.norm_2, self.activation = nn.BatchNorm2d(n), nn.BatchNorm2d(n), nn.PReLU()
+
+    def forward(self, x):
+        return x + self.norm_2(self.conv_2(self.activation(self.norm_1(self.conv_1(x)))))
+
+
+class SrResnet(nn.Module):
+    """Ledig et al. 2017, figure 4."""
+
+    def __init__(self, channels, n, blocks, factors):
+        super().__init__()
+        self.enter, self.enter_activation = nn.Conv2d(channels, n, 9, 1, 4), nn.PReLU()
+        self.blocks = nn.ModuleList(SrBlock(n) for _ in range(blocks))
+        self.bridge, self.bridge_norm = nn.Conv2d(n, n, 3, 1, 1, bias=False), nn.BatchNorm2d(n)
+        self.ups = nn.ModuleList(nn.Conv2d(n, n * f * f, 3, 1, 1) for f in factors)
+        self.up_activations = nn.ModuleList(nn.PReLU() for _ in factors)
+        self.leave, self.factors = nn.Conv2d(n, channels, 9, 1, 4), factors
+
+    def forward(self, x):
+        first = h = self.enter_activation(self.enter(x))
+        for block in self.blocks:
+            h = block(h)
+        h = first + self.bridge_norm(self.bridge(h))
+        for up, activation, factor in zip(self.ups, self.up_activations, self.factors):
+            h = activation(F.pixel_shuffle(up(h), factor))
+        return self.leave(h)
+
+
+class SrJudge(nn.Module):
+    """Ledig et al. 2017, figure 4, for pictures of 8 pixels: three halvings."""
+
+    def __init__(self, channels, n):
+        super().__init__()
+        shapes = [(channels, n, 1), (n, n, 2), (n, 2 * n, 1), (2 * n, 2 * n, 2), (2 * n, 4 * n, 1), (4 * n, 4 * n, 2)]
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, s, 1, bias=i == 0) for i, (a, b, s) in enumerate(shapes))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(b) if i else nn.Identity() for i, (_, b, _) in enumerate(shapes))
+        self.hidden, self.verdict = nn.Linear(4 * n, 1024), nn.Linear(1024, 1)
+
+    def forward(self, x):
+        for conv, norm in zip(self.convs, self.norms):
+            x = F.leaky_relu(norm(conv(x)), 0.2)
+        return self.verdict(F.leaky_relu(self.hidden(x.flatten(1)), 0.2))
+
+
 def randomise(module, generator):
     with torch.no_grad():
         for name, p in module.named_parameters():
             fan = max(p[0].numel(), 1) if p.dim() > 1 else 4
             p.copy_(torch.randn(p.shape, generator=generator) / fan**0.5)
-            if p.dim() == 1 and "norms." in name and name.endswith("weight"):
+            if p.dim() == 1 and "norm" in name and name.endswith("weight"):
                 p.add_(1.0)
 
 
@@ -125,13 +173,20 @@ def named(prefixes, of):
 
 
 class Case:
-    def __init__(self, name, family, settings, shapes, g, d):
+    def __init__(self, name, family, settings, shapes, g, d, buffers=False, lr=LR, beta1=0.5):
         self.name, self.family, self.settings = name, family, settings
+        self.lr, self.betas = lr, (beta1, 0.999)
         generator = torch.Generator().manual_seed(sum(map(ord, name)))
         for _, module in g + d:
             randomise(module, generator)
         self.g, self.d = g, d
         self.tensors = named([(f"g/{p}", m) for p, m in g] + [(f"d/{p}", m) for p, m in d], lambda p: p)
+        if buffers:
+            for player, prefixes in (("g", g), ("d", d)):
+                for prefix, module in prefixes:
+                    for k, v in module.named_buffers():
+                        if not k.endswith("num_batches_tracked"):
+                            self.tensors[f"{player}/{prefix}{k}"] = v.detach().clone()
         x, y = (torch.rand(shape, generator=generator) * 2 - 1 for shape in shapes)
         self.tensors |= {"inputs": x, "images": y}
         for _, module in g + d:
@@ -140,7 +195,7 @@ class Case:
 
     def step(self, player, prefixes, loss, others):
         parameters = itertools.chain(*(m.parameters() for _, m in prefixes))
-        optimizer = torch.optim.Adam(parameters, lr=LR, betas=BETAS, eps=1e-8)
+        optimizer = torch.optim.Adam(parameters, lr=self.lr, betas=self.betas, eps=1e-8)
         for _, module in prefixes + others:
             module.zero_grad()
         loss.backward()
@@ -152,7 +207,7 @@ class Case:
     def write(self, losses):
         self.tensors |= {k: v.reshape(1) for k, v in losses.items()}
         tensors = {k: v.detach().float().contiguous() for k, v in self.tensors.items()}
-        metadata = dict(family=json.dumps(self.family), settings=json.dumps(self.settings), lr=json.dumps(LR))
+        metadata = dict(family=json.dumps(self.family), settings=json.dumps(self.settings), lr=json.dumps(self.lr))
         save_file(tensors, GOLDEN / f"translation_{self.name}.safetensors", metadata=metadata)
 
 
@@ -197,6 +252,25 @@ def cyclegan():
     case.write(dict(g_loss=game, cycle=cycle, identity=identity, d_loss=halves[0], d_loss_back=halves[1]))
 
 
+def srgan():
+    settings = dict(scale=4, width=3, blocks=2, content="mse", adversarial=0.05, d_width=2)
+    g, d = SrResnet(2, 3, 2, [2, 2]), SrJudge(2, 2)
+    shapes = [(3, 2, 8, 8), (3, 2, 8, 8)]
+    case = Case("srgan", "srgan", settings, shapes, [("", g)], [("", d)], buffers=True, lr=1e-4, beta1=0.9)
+    del case.tensors["inputs"]
+    small = F.interpolate(case.y, scale_factor=0.25, mode="bicubic", antialias=True)
+    ones, bce = torch.ones_like, F.binary_cross_entropy_with_logits
+    made = g(small)
+    real, fake = d(case.y), d(made.detach())
+    d_loss = bce(real, ones(real)) + bce(fake, 0 * fake)
+    case.step("d", case.d, d_loss, case.g)
+    verdict = d(made)
+    content, game = F.mse_loss(made, case.y), bce(verdict, ones(verdict))
+    case.step("g", case.g, content + settings["adversarial"] * game, case.d)
+    case.write(dict(loss=content, g_loss=game, d_loss=d_loss))
+
+
 if __name__ == "__main__":
     pix2pix()
+    srgan()
     cyclegan()

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 
 use crate::data::decode;
 use crate::data::planes::{Planes, Sample};
@@ -69,15 +69,30 @@ pub fn pictures(images: Tensor<4>) -> Result<Vec<Picture>> {
     Ok(values.chunks_exact(shape.len().max(1)).map(|values| Picture::from_planar(values, shape)).collect())
 }
 
-/// Pictures `[B, C, H, W]` with every pixel repeated: `[B, C, factor H, factor W]`.
-pub fn magnified(images: Tensor<4>, factor: usize) -> Tensor<4> {
-    let [count, channels, height, width] = images.dims();
-    if factor == 1 {
-        return images;
+/// Pictures `[B, C, H, W]` brought to other sides by bicubic resampling: `[B, C, H', W']`.
+///
+/// # Errors
+/// [`Error::Unsupported`] if the values can't be read from the device.
+pub fn bicubic(images: Tensor<4>, [height, width]: [usize; 2]) -> Result<Tensor<4>> {
+    let ([count, channels, from_height, from_width], device) = (images.dims(), images.device());
+    if [from_height, from_width] == [height, width] {
+        return Ok(images);
     }
-    let pixels = images.reshape([count * channels, height, 1, width, 1]);
-    let repeated = pixels.repeat(&[1, 1, factor, 1, factor]);
-    repeated.reshape([count, channels, factor * height, factor * width])
+    let values = images.into_data().convert::<f32>().try_into_vec::<f32>();
+    let values = values.map_err(|error| {
+        Error::Unsupported(format!("the pictures can't be read from the device: {error:?}"))
+    })?;
+    let resized = resize::bicubic(&values, [from_height, from_width], [height, width]);
+    Ok(Tensor::from_data(TensorData::new(resized, [count, channels, height, width]), &device))
+}
+
+/// Pictures `[B, C, H, W]` grown by a whole factor, by bicubic resampling.
+///
+/// # Errors
+/// As [`bicubic`].
+pub fn magnified(images: Tensor<4>, factor: usize) -> Result<Tensor<4>> {
+    let [_, _, height, width] = images.dims();
+    bicubic(images, [factor * height, factor * width])
 }
 
 /// Pictures `[B, C, H, W]` with another number of channels: grey becomes colour, what has no alpha is opaque. Never

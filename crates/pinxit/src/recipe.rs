@@ -115,6 +115,8 @@ pub static BUILTIN_RECIPES: &[BuiltinRecipe] = &[
     BuiltinRecipe { name: "digits-vqvae", text: include_str!("../../../recipes/digits-vqvae.toml") },
     BuiltinRecipe { name: "digits-wgan", text: include_str!("../../../recipes/digits-wgan.toml") },
     BuiltinRecipe { name: "digits-wgan-gp", text: include_str!("../../../recipes/digits-wgan-gp.toml") },
+    BuiltinRecipe { name: "div2k-srgan", text: include_str!("../../../recipes/div2k-srgan.toml") },
+    BuiltinRecipe { name: "div2k-srresnet", text: include_str!("../../../recipes/div2k-srresnet.toml") },
     BuiltinRecipe { name: "facades-pix2pix", text: include_str!("../../../recipes/facades-pix2pix.toml") },
     BuiltinRecipe { name: "glyphs", text: include_str!("../../../recipes/glyphs.toml") },
     BuiltinRecipe { name: "glyphs-cdcgan", text: include_str!("../../../recipes/glyphs-cdcgan.toml") },
@@ -139,6 +141,7 @@ pub static BUILTIN_RECIPES: &[BuiltinRecipe] = &[
     BuiltinRecipe { name: "sprites", text: include_str!("../../../recipes/sprites.toml") },
     BuiltinRecipe { name: "sprites-cyclegan", text: include_str!("../../../recipes/sprites-cyclegan.toml") },
     BuiltinRecipe { name: "sprites-pix2pix", text: include_str!("../../../recipes/sprites-pix2pix.toml") },
+    BuiltinRecipe { name: "sprites-srgan", text: include_str!("../../../recipes/sprites-srgan.toml") },
 ];
 
 /// The recipe in the file at `name`, or the shipped one called `name`.

@@ -65,6 +65,9 @@ pub(crate) struct TrainReport {
     pub(crate) report: PathBuf,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) gallery: Option<PathBuf>,
+    /// Whether the family makes pictures from pictures alone.
+    #[serde(skip)]
+    translates: bool,
 }
 
 /// Trains to the end or to Ctrl-C and writes what there is to show.
@@ -77,11 +80,13 @@ pub(crate) fn work(start: &Start, gallery_rows: usize, device: &Device, quiet: b
         discard_unbegun(start);
         explain(error, start)
     })?;
-    let gallery = match outcome {
-        train::Outcome::Finished | train::Outcome::Done { .. } => {
-            paint_gallery(run, gallery_rows, device, &mut progress)?
-        }
+    let trained = match outcome {
+        train::Outcome::Finished | train::Outcome::Done { .. } => Some(Trained::open(run, None, device)?),
         train::Outcome::Stopped { .. } => None,
+    };
+    let gallery = match &trained {
+        Some(trained) => paint_gallery(trained, gallery_rows, &mut progress)?,
+        None => None,
     };
     let gallery_path = gallery.as_ref().map(|gallery| save_gallery(run, gallery)).transpose()?;
     let recipe = run.recipe()?;
@@ -98,6 +103,7 @@ pub(crate) fn work(start: &Start, gallery_rows: usize, device: &Device, quiet: b
         measures: measures.map(|measures| measures.values).unwrap_or_default(),
         report: report::write(run, gallery.as_ref())?,
         gallery: gallery_path,
+        translates: trained.is_some_and(|trained| trained.model.generate().is_none()),
     })
 }
 
@@ -109,7 +115,11 @@ pub(crate) fn finish(report: &TrainReport, reporting: &Reporting) -> Outcome {
             format!(
                 "{GOOD}finished{GOOD:#} {}\n{HEAD}Next{HEAD:#}\n{}",
                 report.summary(),
-                next(&[(format!("pinxit sample {run} --count 16 --out new"), "paint new pictures")])
+                next(&[match report.translates {
+                    false => (format!("pinxit sample {run} --count 16 --out new"), "paint new pictures"),
+                    true =>
+                        (format!("pinxit translate {run} PICTURES --out new"), "turn pictures into others"),
+                }])
             )
         }),
         train::Outcome::Done { step, best } => answer(reporting.json, report, |report| {
@@ -239,14 +249,13 @@ fn explain(error: Error, start: &Start) -> Failure {
 
 /// Pictures of the finished model beside their nearest real ones; `None` if the user doesn't wait
 /// for them, or the model makes none from seeds.
-fn paint_gallery(run: &Run, rows: usize, device: &Device, watch: &mut dyn Watch) -> Outcome<Option<Gallery>> {
-    let trained = Trained::open(run, None, device)?;
+fn paint_gallery(trained: &Trained, rows: usize, watch: &mut dyn Watch) -> Outcome<Option<Gallery>> {
     if trained.model.generate().is_none() {
         return Ok(None);
     }
     let opened = data::open(&trained.recipe.data, &data::default_cache_dir(), watch)?;
     let dataset: Arc<dyn Dataset> = opened.dataset.into();
-    match Gallery::paint(&trained, dataset, rows, watch) {
+    match Gallery::paint(trained, dataset, rows, watch) {
         Ok(gallery) => Ok(Some(gallery)),
         Err(Error::Interrupted) => Ok(None),
         Err(error) => Err(error.into()),

@@ -81,8 +81,8 @@ fn resize<T: Sample>(mut picture: Planes<T>, height: usize, width: usize, window
         return picture;
     }
     premultiply(&mut picture);
-    let across = taps(picture.width, window.left, window.width, width);
-    let down = taps(picture.height, window.top, window.height, height);
+    let across = taps(&LANCZOS, picture.width, window.left, window.width, width);
+    let down = taps(&LANCZOS, picture.height, window.top, window.height, height);
     let resample =
         |plane: &Vec<T>| weighted_rows(&weighted_columns(plane, picture.width, &across), width, &down);
     let planes = picture.planes.iter().map(resample).collect();
@@ -97,16 +97,42 @@ struct Taps {
     weights: Vec<f32>,
 }
 
+/// A kernel of resampling.
+struct Filter {
+    /// It is 0 from here on, on both sides.
+    support: f64,
+    weight: fn(f64) -> f64,
+}
+
+const LANCZOS: Filter = Filter { support: LANCZOS_A, weight: lanczos };
+const BICUBIC: Filter = Filter { support: 2.0, weight: cubic };
+
+/// Planar values `[planes, height, width]` brought to `to` rows and columns by the bicubic kernel, widened where it
+/// shrinks: Pillow's and MATLAB's, and PyTorch's `interpolate` with `antialias`. Nothing is rounded or clipped.
+pub(crate) fn bicubic(values: &[f32], [height, width]: [usize; 2], to: [usize; 2]) -> Vec<f32> {
+    let across = taps(&BICUBIC, width, 0.0, width as f64, to[1]);
+    let down = taps(&BICUBIC, height, 0.0, height as f64, to[0]);
+    let sum = |taps: &Taps, at: &dyn Fn(usize) -> f32| -> f32 {
+        taps.weights.iter().enumerate().map(|(i, weight)| weight * at(taps.start + i)).sum()
+    };
+    let plane = |plane: &[f32]| -> Vec<f32> {
+        let narrow = |row: &[f32]| across.iter().map(|taps| sum(taps, &|x| row[x])).collect::<Vec<f32>>();
+        let rows: Vec<Vec<f32>> = plane.chunks_exact(width).map(narrow).collect();
+        down.iter().flat_map(|taps| (0..to[1]).map(|x| sum(taps, &|y| rows[y][x]))).collect()
+    };
+    values.chunks_exact(height * width).flat_map(plane).collect()
+}
+
 /// Taps for bringing `length` of `size` values, from `start` on, to `to` values.
-fn taps(size: usize, start: f64, length: f64, to: usize) -> Vec<Taps> {
+fn taps(filter: &Filter, size: usize, start: f64, length: f64, to: usize) -> Vec<Taps> {
     let scale = length / to as f64;
     let stretch = scale.max(1.0); // the filter widens when it shrinks the picture
-    let support = LANCZOS_A * stretch;
+    let support = filter.support * stretch;
     let one = |at: usize| {
         let centre = start + (at as f64 + 0.5) * scale;
         let first = (centre - support + 0.5).max(0.0) as usize;
         let end = ((centre + support + 0.5) as usize).min(size);
-        let weights = (first..end).map(|i| lanczos((i as f64 - centre + 0.5) / stretch));
+        let weights = (first..end).map(|i| (filter.weight)((i as f64 - centre + 0.5) / stretch));
         let weights: Vec<f64> = weights.collect();
         let sum: f64 = weights.iter().sum();
         Taps { start: first, weights: weights.iter().map(|weight| (weight / sum) as f32).collect() }
@@ -123,6 +149,16 @@ fn lanczos(x: f64) -> f64 {
         if angle == 0.0 { 1.0 } else { libm::sin(angle) / angle }
     };
     if x.abs() < LANCZOS_A { sinc(x) * sinc(x / LANCZOS_A) } else { 0.0 }
+}
+
+/// The cubic kernel of Keys 1981 with a = -1/2.
+fn cubic(x: f64) -> f64 {
+    let x = x.abs();
+    match x {
+        0.0..1.0 => (1.5 * x - 2.5) * x * x + 1.0,
+        1.0..2.0 => ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0,
+        _ => 0.0,
+    }
 }
 
 /// Each column of the result is the sum of the columns that its taps name, rounded and clipped.

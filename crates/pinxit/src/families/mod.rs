@@ -16,6 +16,7 @@ pub mod pixelcnn;
 pub mod pixelrnn;
 pub mod r3gan;
 pub mod sngan;
+pub mod srgan;
 pub mod unet_gan;
 pub mod vae;
 pub mod vqvae;
@@ -147,6 +148,7 @@ pub static FAMILIES: &[&Family] = &[
     &pixelrnn::FAMILY,
     &pix2pix::FAMILY,
     &cyclegan::FAMILY,
+    &srgan::FAMILY,
 ];
 
 /// Other names of families: what is typed, and the row that it means.

@@ -90,7 +90,8 @@ pub fn score(
         compare("nearest training pair", &nearest(translator, &train, options, &made, watch)?, watch)?;
         let shape = |pictures: &[Picture]| pictures.first().map(|picture| picture.shape);
         if shape(&made.inputs) == shape(&made.truth) {
-            compare("what went in", &made.inputs, watch)?;
+            let name = if translator.canvas(options)?.scale > 1 { "bicubic" } else { "what went in" };
+            compare(name, &made.inputs, watch)?;
         }
     }
     if !made.back.is_empty() {
@@ -147,7 +148,7 @@ impl Made {
             }
             let scale = translator.canvas(options)?.scale;
             let channels = if back.is_some() { inputs.dims()[1] } else { outputs.dims()[1] };
-            let shown = image_io::magnified(inputs.clone(), scale);
+            let shown = image_io::magnified(inputs.clone(), scale)?;
             all.inputs.extend(image_io::pictures(image_io::in_channels(shown, channels))?);
             all.raw.extend(host(inputs)?);
             all.outputs.extend(image_io::pictures(outputs)?);

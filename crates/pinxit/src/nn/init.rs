@@ -100,6 +100,11 @@ impl Init {
         self.parameter(shape, |_| 1.0)
     }
 
+    /// A parameter that begins as this value everywhere.
+    pub fn constant<const D: usize>(&mut self, shape: [usize; D], value: f32) -> Param<Tensor<D>> {
+        self.parameter(shape, |_| value)
+    }
+
     /// The number of the next dropout layer, from 0.
     pub fn dropout(&mut self) -> u32 {
         self.dropouts += 1;

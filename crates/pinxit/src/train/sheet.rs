@@ -62,7 +62,7 @@ fn of_pictures(translator: &dyn Translate, options: &toml::Table, set: &dyn Data
         let Example { inputs, truth } = translator.example(&batch, &options)?;
         let request = Request { seeds: (0..count as u64).collect(), classes: vec![], options };
         let made = translator.translate(inputs.clone(), &request, &mut Unwatched)?;
-        rows.extend([image_io::magnified(inputs, scale), made]);
+        rows.extend([image_io::magnified(inputs, scale)?, made]);
         rows.extend(truth);
     }
     let channels = rows.iter().map(|row| row.dims()[1]).max().unwrap_or(1);

@@ -18,7 +18,7 @@ use crate::watch::Watch;
 use picture::Original;
 use tiles::{Image, Tiling};
 
-/// Sides of a tile, in pixels, for models that take any size, when nothing else is said.
+/// Sides of what comes out of a tile, in pixels, for models that take any size, when nothing else is said.
 const TILE: usize = 512;
 /// Most pixels by which tiles overlap, when nothing else is said.
 const OVERLAP: usize = 64;
@@ -232,7 +232,7 @@ fn tiling(canvas: &Canvas, options: &TranslateOptions) -> Result<Tiling> {
         }
         (_, true) => canvas.trained,
         (Some(tile), false) => [tile; 2],
-        (None, false) => [TILE.next_multiple_of(multiple); 2],
+        (None, false) => [(TILE / canvas.scale).next_multiple_of(multiple); 2],
     };
     let short = tile[0].min(tile[1]);
     if tile.iter().any(|side| *side == 0 || !side.is_multiple_of(multiple))

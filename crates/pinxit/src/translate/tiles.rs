@@ -131,7 +131,10 @@ fn crossed((begin, end): (usize, usize), at: usize) -> f64 {
 
 /// The place in a row of `size` values of what lies at `at` if the row is mirrored at its ends without end.
 fn mirrored(at: usize, size: usize) -> usize {
-    let period = 2 * (size - 1).max(1);
+    if size == 1 {
+        return 0;
+    }
+    let period = 2 * (size - 1);
     let at = at % period;
     if at < size { at } else { period - at }
 }

@@ -9,6 +9,7 @@ mod convergence;
 mod data;
 mod demo;
 mod diffusion;
+mod editing;
 mod gan_figures;
 mod gans;
 mod golden;

@@ -104,7 +104,10 @@ fn main() -> Outcome {
                 Some(section) => section,
                 none => none.insert(Section { source, bench: Bench::new(&run)?, rows: Vec::new() }),
             };
-            section.rows.push(section.bench.row(&run, recipe.name)?);
+            match section.bench.row(&run, recipe.name) {
+                Ok(row) => section.rows.push(row),
+                Err(why) => eprintln!("  can't be scored and is left out: {why}"),
+            }
         }
         sections.extend(section);
     }

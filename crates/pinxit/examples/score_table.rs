@@ -131,10 +131,17 @@ fn find(folder: &Path, recipe: &str, training: bool) -> pinxit::Result<Option<Ru
         }
     }
     let run = Run::open(folder).ok();
-    let finished = run.as_ref().map(is_finished).transpose()?.unwrap_or(false);
-    if !finished {
-        eprintln!("  is not trained to its end: left out");
-    }
+    let finished = match run.as_ref().map(is_finished).transpose() {
+        Ok(Some(true)) => true,
+        Ok(_) => {
+            eprintln!("  is not trained to its end: left out");
+            false
+        }
+        Err(why) => {
+            eprintln!("  can't be read and is left out: {why}");
+            false
+        }
+    };
     Ok(run.filter(|_| finished))
 }
 

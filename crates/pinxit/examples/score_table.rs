@@ -104,7 +104,10 @@ fn main() -> Outcome {
                 Some(section) => section,
                 none => none.insert(Section { source, bench: Bench::new(&run)?, rows: Vec::new() }),
             };
-            section.rows.push(section.bench.row(&run, recipe.name)?);
+            match section.bench.row(&run, recipe.name) {
+                Ok(row) => section.rows.push(row),
+                Err(why) => eprintln!("  can't be scored and is left out: {why}"),
+            }
         }
         sections.extend(section);
     }
@@ -128,10 +131,17 @@ fn find(folder: &Path, recipe: &str, training: bool) -> pinxit::Result<Option<Ru
         }
     }
     let run = Run::open(folder).ok();
-    let finished = run.as_ref().map(is_finished).transpose()?.unwrap_or(false);
-    if !finished {
-        eprintln!("  is not trained to its end: left out");
-    }
+    let finished = match run.as_ref().map(is_finished).transpose() {
+        Ok(Some(true)) => true,
+        Ok(_) => {
+            eprintln!("  is not trained to its end: left out");
+            false
+        }
+        Err(why) => {
+            eprintln!("  can't be read and is left out: {why}");
+            false
+        }
+    };
     Ok(run.filter(|_| finished))
 }
 

@@ -144,7 +144,8 @@ pub(super) fn settle(
     }
     let counts = COUNTS.iter().filter(|(count, _)| train.judge_count.is_none_or(|wanted| wanted == *count));
     let fitting = seconds_per_step.zip(costs).and_then(|(seconds, costs)| {
-        let budget = SHARE * seconds * f64::from(steps) - costs.once;
+        // The judge is made twice: to be measured, and to judge.
+        let budget = SHARE * seconds * f64::from(steps) - 2.0 * costs.once;
         counts.copied().find_map(|(count, fewest)| {
             let most = (budget / (costs.picture * count as f64)) as u32;
             (most >= fewest).then_some((count, most))
@@ -208,7 +209,7 @@ mod tests {
         cadence.map(|Cadence { every, count }| (every, count))
     }
 
-    /// Analytic: 1000 steps of 1 s leave 50 s, of which 1 is gone.
+    /// Analytic: 1000 steps of 1 s leave 50 s, of which 2 are gone.
     #[test]
     fn judgements_keep_within_their_share() {
         assert_eq!(settled(1000, 1.0, 0.001), Some((50, 128)));

@@ -208,7 +208,7 @@ fn runs_made_to_fail_raise_their_alarms_and_a_healthy_one_raises_none() {
         ),
         // G learns much faster than D, and runs from picture to picture.
         (&["mode collapse", "oscillation"], "gan", &[("train.lr", "5e-3"), ("model.d_lr", "1e-5")]),
-        // D sees noise, and can't ask for edges.
+        // D sees noise and changed pictures, and can't ask for edges.
         (
             &["blur"],
             "dcgan",
@@ -217,6 +217,7 @@ fn runs_made_to_fail_raise_their_alarms_and_a_healthy_one_raises_none() {
                 ("data.count", "1000"),
                 ("model.width", "16"),
                 ("model.instance_noise", "10.0"),
+                ("model.augment", r#"["colour", "translation", "cutout"]"#),
                 ("train.lr", "1e-3"),
                 ("train.steps", "400"),
             ],

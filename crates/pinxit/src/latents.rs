@@ -88,7 +88,7 @@ pub fn decode(
     let count = encoded.count();
     let names = trained.model.classes();
     let classes = match class {
-        Some(class) => vec![crate::sample::find_class(class, names)?; count],
+        Some(class) => vec![crate::model::find_class(class, names)?; count],
         None if names.is_empty() => Vec::new(),
         None if encoded.labels.len() == count => encoded.labels.clone(),
         None => {

@@ -135,6 +135,19 @@ pub struct Request {
     pub options: toml::Table,
 }
 
+/// The index of the class with this name, or with this number.
+pub(crate) fn find_class(class: &str, names: &[String]) -> Result<u32> {
+    let by_name = names.iter().position(|name| name == class);
+    let by_number = class.parse().ok().filter(|&number: &usize| number < names.len());
+    by_name.or(by_number).map(|index| index as u32).ok_or_else(|| {
+        Error::config(match names.len() {
+            0 => format!("the model knows no classes, so class \"{class}\" can't be asked for"),
+            1..=40 => format!("the model has no class \"{class}\"; its classes are: {}", names.join(", ")),
+            n => format!("the model has no class \"{class}\" among its {n} classes"),
+        })
+    })
+}
+
 /// Refuses class indices that don't fit the number of pictures, or that are none of a model's classes
 /// nor, where it has learned that, "no class".
 pub(crate) fn check_classes(

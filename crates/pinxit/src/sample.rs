@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::families::{self, Family};
 use crate::image_io;
 use crate::latent::{self, Walk};
-use crate::model::{Complete, Generate, Given, Model, Request, Translate};
+use crate::model::{Complete, Generate, Given, Model, Request, Translate, find_class};
 use crate::recipe::Recipe;
 use crate::rng::{Purpose, Rng};
 use crate::run::Run;
@@ -382,19 +382,6 @@ fn seeds(options: &SampleOptions) -> Result<Vec<u64>> {
 /// The class of a picture for which none was asked: uniform, from its own seed.
 fn drawn_class(seed: u64, classes: usize) -> Option<u32> {
     (classes > 0).then(|| Rng::new(seed, Purpose::SampleClass, 0, 0).below(classes as u32))
-}
-
-/// The index of the class with this name, or with this number.
-pub(crate) fn find_class(class: &str, names: &[String]) -> Result<u32> {
-    let by_name = names.iter().position(|name| name == class);
-    let by_number = class.parse().ok().filter(|&number: &usize| number < names.len());
-    by_name.or(by_number).map(|index| index as u32).ok_or_else(|| {
-        Error::config(match names.len() {
-            0 => format!("the model knows no classes, so class \"{class}\" can't be asked for"),
-            1..=40 => format!("the model has no class \"{class}\"; its classes are: {}", names.join(", ")),
-            n => format!("the model has no class \"{class}\" among its {n} classes"),
-        })
-    })
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::sampling::{EditKnobs, SamplePlan};
 use super::{Condition, Denoiser};
 use crate::data::{Batch, ImageShape};
 use crate::error::{Error, Result};
-use crate::model::{Canvas, Example, Inpaint, Request, Translate, check_classes, check_shape};
+use crate::model::{Canvas, Example, Inpaint, Request, Translate, check_classes, check_shape, find_class};
 use crate::watch::{Part, Watch};
 
 /// How much of the way from noise is gone again when nothing else is said: Meng et al. 2022 (SDEdit), figure 4,
@@ -26,7 +26,7 @@ impl Translate for DiffusionModel {
     fn translate(&self, images: Tensor<4>, request: &Request, watch: &mut dyn Watch) -> Result<Tensor<4>> {
         self.canvas(&request.options)?.check(&images, request)?;
         let (plan, knobs) = self.edit_plan(&request.options)?;
-        let from = knobs.from_class.as_deref().map(|class| self.class(class)).transpose()?;
+        let from = knobs.from_class.as_deref().map(|class| find_class(class, &self.classes)).transpose()?;
         let begin = begin(&plan.sigmas, knobs.strength.unwrap_or(STRENGTH));
         self.each(images, request, watch, |x0, seeds, condition, watch| {
             let noise = SeededNoise { seeds, shape: self.shape, device: &self.device };
@@ -98,16 +98,6 @@ impl Inpaint for DiffusionModel {
 }
 
 impl DiffusionModel {
-    /// The index of the class of this name or number.
-    fn class(&self, class: &str) -> Result<u32> {
-        let by_name = self.classes.iter().position(|name| name == class);
-        let by_number = class.parse().ok().filter(|&number: &usize| number < self.classes.len());
-        by_name
-            .or(by_number)
-            .map(|index| index as u32)
-            .ok_or_else(|| Error::config(format!("sample.from_class: the model has no class \"{class}\"")))
-    }
-
     /// Has `work` change the pictures, some at a time.
     fn each(
         &self,

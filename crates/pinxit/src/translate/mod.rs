@@ -10,9 +10,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 use crate::device;
 use crate::error::{Error, Result};
 use crate::image_io::Overwrite;
-use crate::model::{Canvas, Request};
+use crate::model::{Canvas, Request, find_class};
 use crate::rng::{Purpose, Rng};
-use crate::sample::{Trained, find_class};
+use crate::sample::Trained;
 use crate::watch::Watch;
 
 use picture::Original;

@@ -8,7 +8,7 @@ use crate::checkpoint::{Array, Snapshot};
 use crate::data::{Batch, ImageShape};
 use crate::error::{Error, Result};
 use crate::knobs;
-use crate::model::{Generate, Latent, Model, Request};
+use crate::model::{Generate, Latent, Model, Request, check_classes};
 use crate::nn::{Ema, Mode, from_rows, ops, rows};
 use crate::rng::{Purpose, Rng};
 use crate::watch::Watch;
@@ -101,7 +101,7 @@ impl<G: Generator> Latent for GanModel<G> {
         knobs.check()?;
         let points = points * knobs.truncation;
         let [count, _] = points.dims();
-        self.check_classes(classes, count)?;
+        check_classes(&self.classes, false, classes, count)?;
         let ImageShape { channels, height, width } = self.shape;
         let at_once = (PIXELS_AT_ONCE / (height * width).max(1)).clamp(1, 256);
         let mut pictures = Vec::new();
@@ -187,24 +187,6 @@ impl<G: Generator> GanModel<G> {
                 Ok(())
             }
             _ => Err(Error::config(format!("{EXEMPLARS} is missing or not {shape:?}"))),
-        }
-    }
-
-    /// Refuses classes that don't fit the pictures or the model.
-    fn check_classes(&self, classes: &[u32], pictures: usize) -> Result<()> {
-        let known = self.classes.len();
-        let expected = if known == 0 { 0 } else { pictures };
-        if classes.len() != expected {
-            return Err(Error::config(format!(
-                "{pictures} pictures of a model with {known} classes need {expected} class indices, not {}",
-                classes.len()
-            )));
-        }
-        match classes.iter().find(|&&class| class as usize >= known) {
-            None => Ok(()),
-            Some(class) => Err(Error::config(format!(
-                "class {class} is unknown; the model has {known} classes, counted from 0"
-            ))),
         }
     }
 }

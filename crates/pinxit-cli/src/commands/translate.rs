@@ -123,11 +123,12 @@ fn judge(options: &Translate, trained: &Trained, plan: &TranslatePlan) -> Outcom
         grid: options.grid.clone(),
     };
     answer(options.reporting.json, &report, |report| {
-        let number = |value: Option<f64>, digits| value.map_or("-".into(), |v| format!("{v:.digits$}"));
-        let head = ["".to_string(), "PSNR".into(), "SSIM".into(), "FD (random features)".into()];
+        let number = |value: Option<f64>| value.map_or("-".into(), |v| format!("{v:.3}"));
+        let head = ["".to_string(), "PSNR".into(), "SSIM".into(), "FD (random features)".into(), "joint FD".into()];
         let row = |score: &Nearness| {
-            let Nearness { name, psnr, ssim, distance } = score;
-            [(*name).into(), format!("{psnr:.2} dB"), number(*ssim, 3), number(*distance, 3)]
+            let Nearness { name, psnr, ssim, distance, joint } = score;
+            let [ssim, distance, joint] = [*ssim, *distance, *joint].map(number);
+            [(*name).into(), format!("{psnr:.2} dB"), ssim, distance, joint]
         };
         let rows: Vec<_> = std::iter::once(head).chain(report.scores.iter().map(row)).collect();
         format!("{} held out\n{}", format::plural(report.count, "picture"), table(&rows, DIM))

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::collect::{Collected, collect};
 use super::extract::{Learning, OwnExtractor};
-use super::frechet::frechet_distance;
+use super::frechet::{Gaussian, Moments, frechet_distance};
 use super::inpainting;
 use super::knn::{self, Rows};
 use super::pairs::{psnr, ssim};
@@ -38,6 +38,10 @@ pub struct Nearness {
     /// Fréchet distance of the features of a small random network, for comparing rows of one table and nothing
     /// else; `None` for fewer than two pictures.
     pub distance: Option<f64>,
+    /// The same of the features of what went in and what came out side by side, so that pictures which look true but belong
+    /// to another input are far too (Fréchet joint distance: DeVries et al. 2019); `None` where what went in has another
+    /// shape.
+    pub joint: Option<f64>,
 }
 
 /// A model judged by pictures that it has not seen.
@@ -82,12 +86,14 @@ pub fn score(
     let made = Made::new(translator, &test, options, count, watch)?;
     let mut rows = Vec::new();
     if !made.truth.is_empty() {
+        let shape = |pictures: &[Picture]| pictures.first().map(|picture| picture.shape);
+        let alike = shape(&made.inputs) == shape(&made.truth);
         let yardstick = Yardstick::new(&train, &made.truth, watch)?;
+        let yardstick = if alike { yardstick.beside(&made.inputs, watch)? } else { yardstick };
         rows.push(yardstick.row("model", &made.outputs, watch)?);
         let nearest = nearest(translator, &train, options, &made, watch)?;
         rows.push(yardstick.row("nearest training pair", &nearest, watch)?);
-        let shape = |pictures: &[Picture]| pictures.first().map(|picture| picture.shape);
-        if shape(&made.inputs) == shape(&made.truth) {
+        if alike {
             let name = if translator.canvas(options)?.scale > 1 { "bicubic" } else { "what went in" };
             rows.push(yardstick.row(name, &made.inputs, watch)?);
         }
@@ -111,6 +117,8 @@ pub(super) struct Yardstick<'a> {
     extractor: OwnExtractor,
     truth: &'a Vec<Picture>,
     features: Collected,
+    /// Features of what went in.
+    inputs: Option<Collected>,
 }
 
 impl<'a> Yardstick<'a> {
@@ -118,7 +126,13 @@ impl<'a> Yardstick<'a> {
     pub(super) fn new(train: &dyn Dataset, truth: &'a Vec<Picture>, watch: &mut dyn Watch) -> Result<Self> {
         let extractor = OwnExtractor::random(train, Learning::default().seed, &Device::flex())?;
         let features = collect(&extractor, truth, watch)?;
-        Ok(Self { extractor, truth, features })
+        Ok(Self { extractor, truth, features, inputs: None })
+    }
+
+    /// Which also judges what belongs to `inputs`, pictures of the shape of the true ones.
+    fn beside(self, inputs: &Vec<Picture>, watch: &mut dyn Watch) -> Result<Self> {
+        let inputs = collect(&self.extractor, inputs, watch)?;
+        Ok(Self { inputs: Some(inputs), ..self })
     }
 
     /// How near `pictures`, as many as are true, come to the truth.
@@ -131,8 +145,24 @@ impl<'a> Yardstick<'a> {
         let of = collect(&self.extractor, pictures, watch)?;
         let both = of.gaussian.as_ref().zip(self.features.gaussian.as_ref());
         let distance = both.map(|(a, b)| frechet_distance(a, b)).transpose()?;
-        Ok(Nearness { distance, ..nearness(name, pictures, self.truth)? })
+        let joint = match &self.inputs {
+            Some(inputs) if inputs.count > 1 => {
+                Some(frechet_distance(&joint(inputs, &of)?, &joint(inputs, &self.features)?)?)
+            }
+            _ => None,
+        };
+        Ok(Nearness { distance, joint, ..nearness(name, pictures, self.truth)? })
     }
+}
+
+/// Of the features of two sets of as many pictures side by side.
+fn joint(inputs: &Collected, outputs: &Collected) -> Result<Gaussian> {
+    let (left, right) = (inputs.rows()?, outputs.rows()?);
+    let width = inputs.width + outputs.width;
+    let pairs: Vec<f32> = left.iter().zip(right.iter()).flat_map(|(a, b)| [a, b].concat()).collect();
+    let mut moments = Moments::new(width);
+    moments.add(Rows::new(&pairs, width)?)?;
+    moments.finish()
 }
 
 /// What went in and came out.
@@ -224,10 +254,38 @@ fn nearness(name: &'static str, pictures: &[Picture], truth: &[Picture]) -> Resu
         sums.0 += psnr(a, b)?.min(MOST_PSNR);
         sums.1 = sums.1.zip(ssim(a, b).ok()).map(|(sum, ssim)| sum + ssim);
     }
-    Ok(Nearness { name, psnr: sums.0 / count, ssim: sums.1.map(|sum| sum / count), distance: None })
+    Ok(Nearness { name, psnr: sums.0 / count, ssim: sums.1.map(|sum| sum / count), distance: None, joint: None })
 }
 
 fn host(images: Tensor<4>) -> Result<Vec<f32>> {
     let values = images.into_data().convert::<f32>().try_into_vec::<f32>();
     values.map_err(|e| Error::Unsupported(format!("the pictures can't be read: {e:?}")))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::data;
+    use crate::recipe::DataRecipe;
+    use crate::watch::Unwatched;
+
+    /// Analytic case: the true pictures, each given to the wrong input, are as a set what they should be.
+    #[test]
+    fn true_pictures_of_other_inputs_are_far_only_jointly() {
+        let recipe = DataRecipe { source: "builtin:digits".into(), ..DataRecipe::default() };
+        let digits = data::open(&recipe, &data::default_cache_dir(), &mut Unwatched).unwrap().dataset;
+        let batch = Batch::read(&*digits, 0..24, &Device::flex());
+        let truth = image_io::pictures(batch.images.clone()).unwrap();
+        let inputs = image_io::pictures(-batch.images).unwrap();
+        let mut moved = truth.clone();
+        moved.rotate_left(1);
+        let mut watch = Unwatched;
+        let yardstick = Yardstick::new(&*digits, &truth, &mut watch).unwrap();
+        let yardstick = yardstick.beside(&inputs, &mut watch).unwrap();
+        let right = yardstick.row("right", &truth, &mut watch).unwrap();
+        assert!(right.distance.unwrap().abs() < 1e-6 && right.joint.unwrap().abs() < 1e-6, "{right:?}");
+        let wrong = yardstick.row("wrong", &moved, &mut watch).unwrap();
+        assert!(wrong.distance.unwrap().abs() < 1e-6 && wrong.joint.unwrap() > 0.1, "{wrong:?}");
+    }
 }

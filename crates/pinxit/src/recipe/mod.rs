@@ -1,5 +1,7 @@
 //! A recipe: everything that a run depends on, as one TOML file.
 
+mod builtin;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -8,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::families;
 use crate::knobs::Knob;
+
+pub use builtin::{BUILTIN_RECIPES, BuiltinRecipe};
 
 /// Family, data, model, training and sampling: enough to repeat a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,101 +53,6 @@ impl Default for Recipe {
         }
     }
 }
-
-/// A recipe that ships inside the program.
-#[derive(Debug, Clone, Copy)]
-pub struct BuiltinRecipe {
-    /// As typed after `--recipe`.
-    pub name: &'static str,
-    /// Its TOML text.
-    pub text: &'static str,
-}
-
-/// The recipes of the folder `recipes/`.
-pub static BUILTIN_RECIPES: &[BuiltinRecipe] = &[
-    BuiltinRecipe {
-        name: "binarised-mnist-iwae",
-        text: include_str!("../../../recipes/binarised-mnist-iwae.toml"),
-    },
-    BuiltinRecipe {
-        name: "binarised-mnist-pixelcnn",
-        text: include_str!("../../../recipes/binarised-mnist-pixelcnn.toml"),
-    },
-    BuiltinRecipe {
-        name: "binarised-mnist-pixelrnn",
-        text: include_str!("../../../recipes/binarised-mnist-pixelrnn.toml"),
-    },
-    BuiltinRecipe {
-        name: "binarised-mnist-vae",
-        text: include_str!("../../../recipes/binarised-mnist-vae.toml"),
-    },
-    BuiltinRecipe { name: "cifar10-dcgan", text: include_str!("../../../recipes/cifar10-dcgan.toml") },
-    BuiltinRecipe { name: "cifar10-pixelcnn", text: include_str!("../../../recipes/cifar10-pixelcnn.toml") },
-    BuiltinRecipe {
-        name: "cifar10-pixelcnn-plus-plus",
-        text: include_str!("../../../recipes/cifar10-pixelcnn-plus-plus.toml"),
-    },
-    BuiltinRecipe { name: "cifar10-pixelrnn", text: include_str!("../../../recipes/cifar10-pixelrnn.toml") },
-    BuiltinRecipe { name: "cifar10-r3gan", text: include_str!("../../../recipes/cifar10-r3gan.toml") },
-    BuiltinRecipe { name: "cifar10-sngan", text: include_str!("../../../recipes/cifar10-sngan.toml") },
-    BuiltinRecipe { name: "cifar10-vqvae", text: include_str!("../../../recipes/cifar10-vqvae.toml") },
-    BuiltinRecipe { name: "cifar10-wgan-gp", text: include_str!("../../../recipes/cifar10-wgan-gp.toml") },
-    BuiltinRecipe { name: "demo", text: include_str!("../../../recipes/demo.toml") },
-    BuiltinRecipe { name: "digits-cdcgan", text: include_str!("../../../recipes/digits-cdcgan.toml") },
-    BuiltinRecipe { name: "digits-cgan", text: include_str!("../../../recipes/digits-cgan.toml") },
-    BuiltinRecipe { name: "digits-dcgan", text: include_str!("../../../recipes/digits-dcgan.toml") },
-    BuiltinRecipe { name: "digits-gan", text: include_str!("../../../recipes/digits-gan.toml") },
-    BuiltinRecipe { name: "digits-iwae", text: include_str!("../../../recipes/digits-iwae.toml") },
-    BuiltinRecipe { name: "digits-pixelcnn", text: include_str!("../../../recipes/digits-pixelcnn.toml") },
-    BuiltinRecipe {
-        name: "digits-pixelcnn-masked",
-        text: include_str!("../../../recipes/digits-pixelcnn-masked.toml"),
-    },
-    BuiltinRecipe {
-        name: "digits-pixelcnn-plus-plus",
-        text: include_str!("../../../recipes/digits-pixelcnn-plus-plus.toml"),
-    },
-    BuiltinRecipe { name: "digits-pixelrnn", text: include_str!("../../../recipes/digits-pixelrnn.toml") },
-    BuiltinRecipe {
-        name: "digits-pixelrnn-row",
-        text: include_str!("../../../recipes/digits-pixelrnn-row.toml"),
-    },
-    BuiltinRecipe { name: "digits-r3gan", text: include_str!("../../../recipes/digits-r3gan.toml") },
-    BuiltinRecipe { name: "digits-sngan", text: include_str!("../../../recipes/digits-sngan.toml") },
-    BuiltinRecipe { name: "digits-unet-gan", text: include_str!("../../../recipes/digits-unet-gan.toml") },
-    BuiltinRecipe { name: "digits-vae", text: include_str!("../../../recipes/digits-vae.toml") },
-    BuiltinRecipe { name: "digits-vqvae", text: include_str!("../../../recipes/digits-vqvae.toml") },
-    BuiltinRecipe { name: "digits-wgan", text: include_str!("../../../recipes/digits-wgan.toml") },
-    BuiltinRecipe { name: "digits-wgan-gp", text: include_str!("../../../recipes/digits-wgan-gp.toml") },
-    BuiltinRecipe { name: "div2k-srgan", text: include_str!("../../../recipes/div2k-srgan.toml") },
-    BuiltinRecipe { name: "div2k-srresnet", text: include_str!("../../../recipes/div2k-srresnet.toml") },
-    BuiltinRecipe { name: "facades-pix2pix", text: include_str!("../../../recipes/facades-pix2pix.toml") },
-    BuiltinRecipe { name: "glyphs", text: include_str!("../../../recipes/glyphs.toml") },
-    BuiltinRecipe { name: "glyphs-cdcgan", text: include_str!("../../../recipes/glyphs-cdcgan.toml") },
-    BuiltinRecipe { name: "glyphs-cgan", text: include_str!("../../../recipes/glyphs-cgan.toml") },
-    BuiltinRecipe { name: "glyphs-dcgan", text: include_str!("../../../recipes/glyphs-dcgan.toml") },
-    BuiltinRecipe { name: "glyphs-gan", text: include_str!("../../../recipes/glyphs-gan.toml") },
-    BuiltinRecipe { name: "glyphs-pixelcnn", text: include_str!("../../../recipes/glyphs-pixelcnn.toml") },
-    BuiltinRecipe { name: "glyphs-pixelrnn", text: include_str!("../../../recipes/glyphs-pixelrnn.toml") },
-    BuiltinRecipe { name: "glyphs-r3gan", text: include_str!("../../../recipes/glyphs-r3gan.toml") },
-    BuiltinRecipe { name: "glyphs-sngan", text: include_str!("../../../recipes/glyphs-sngan.toml") },
-    BuiltinRecipe { name: "glyphs-unet-gan", text: include_str!("../../../recipes/glyphs-unet-gan.toml") },
-    BuiltinRecipe { name: "glyphs-vae", text: include_str!("../../../recipes/glyphs-vae.toml") },
-    BuiltinRecipe { name: "glyphs-vqvae", text: include_str!("../../../recipes/glyphs-vqvae.toml") },
-    BuiltinRecipe { name: "glyphs-wgan", text: include_str!("../../../recipes/glyphs-wgan.toml") },
-    BuiltinRecipe { name: "glyphs-wgan-gp", text: include_str!("../../../recipes/glyphs-wgan-gp.toml") },
-    BuiltinRecipe {
-        name: "horse2zebra-cyclegan",
-        text: include_str!("../../../recipes/horse2zebra-cyclegan.toml"),
-    },
-    BuiltinRecipe { name: "mnist-pixelcnn", text: include_str!("../../../recipes/mnist-pixelcnn.toml") },
-    BuiltinRecipe { name: "mnist-vae", text: include_str!("../../../recipes/mnist-vae.toml") },
-    BuiltinRecipe { name: "patches-srgan", text: include_str!("../../../recipes/patches-srgan.toml") },
-    BuiltinRecipe { name: "sprites", text: include_str!("../../../recipes/sprites.toml") },
-    BuiltinRecipe { name: "sprites-cyclegan", text: include_str!("../../../recipes/sprites-cyclegan.toml") },
-    BuiltinRecipe { name: "sprites-pix2pix", text: include_str!("../../../recipes/sprites-pix2pix.toml") },
-    BuiltinRecipe { name: "sprites-srgan", text: include_str!("../../../recipes/sprites-srgan.toml") },
-];
 
 /// The recipe in the file at `name`, or the shipped one called `name`.
 ///

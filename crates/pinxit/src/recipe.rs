@@ -141,7 +141,9 @@ pub static BUILTIN_RECIPES: &[BuiltinRecipe] = &[
     BuiltinRecipe { name: "patches-srgan", text: include_str!("../../../recipes/patches-srgan.toml") },
     BuiltinRecipe { name: "sprites", text: include_str!("../../../recipes/sprites.toml") },
     BuiltinRecipe { name: "sprites-cyclegan", text: include_str!("../../../recipes/sprites-cyclegan.toml") },
+    BuiltinRecipe { name: "sprites-palette", text: include_str!("../../../recipes/sprites-palette.toml") },
     BuiltinRecipe { name: "sprites-pix2pix", text: include_str!("../../../recipes/sprites-pix2pix.toml") },
+    BuiltinRecipe { name: "sprites-sr3", text: include_str!("../../../recipes/sprites-sr3.toml") },
     BuiltinRecipe { name: "sprites-srgan", text: include_str!("../../../recipes/sprites-srgan.toml") },
 ];
 

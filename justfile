@@ -15,6 +15,10 @@ test:
 table FOLDER="runs/table" *FLAGS="":
     cargo run --release --workspace --example score_table -- {{FOLDER}} {{datetime("%Y-%m-%d")}} {{FLAGS}}
 
+# docs/translation.md and its sheets, from the runs in FOLDER that make pictures from pictures
+sheets FOLDER="runs":
+    cargo run --release --workspace --example sheets -- {{FOLDER}} {{datetime("%Y-%m-%d")}}
+
 # What CI runs
 ci:
     bash .ci/run

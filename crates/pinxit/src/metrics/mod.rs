@@ -11,6 +11,7 @@ pub mod diversity;
 pub mod extract;
 pub mod frechet;
 pub mod inception_score;
+pub mod inpainting;
 pub mod judge;
 pub mod kernel;
 pub mod knn;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 use serde::Serialize;
 
-use super::collect::collect;
+use super::collect::{Collected, collect};
 use super::extract::{Learning, OwnExtractor};
 use super::frechet::frechet_distance;
+use super::inpainting;
 use super::knn::{self, Rows};
 use super::pairs::{psnr, ssim};
 use crate::data::split::{self, Split};
@@ -19,7 +20,7 @@ use crate::sample::Trained;
 use crate::watch::Watch;
 
 /// Pictures that are worked on at once.
-const CHUNK: usize = 16;
+pub(super) const CHUNK: usize = 16;
 /// Training pairs that are searched for the one most alike.
 const SEARCHED: usize = 5000;
 /// Decibels of equal pictures, whose ratio is infinite, so that a mean over pictures exists.
@@ -53,10 +54,12 @@ pub struct Score {
 
 /// Judges a model by the pictures of `all` that are for tests, at most `most` of them: of pairs what comes out beside
 /// the truth, and beside the training picture whose input is nearest (the baseline that has learned by heart); of a
-/// model of both ways every picture beside itself after there and back.
+/// model of both ways every picture beside itself after there and back. A model that has learned from no pairs and can
+/// complete pictures is judged by [`inpainting`].
 ///
 /// # Errors
-/// [`Error::Config`] if nothing is held out; those of the model.
+/// [`Error::Config`] if nothing is held out; [`Error::Unsupported`] if nobody knows what should come out; those of the
+/// model.
 pub fn score(
     trained: &Trained,
     all: Arc<dyn Dataset>,
@@ -64,6 +67,9 @@ pub fn score(
     (most, shown): (usize, usize),
     watch: &mut dyn Watch,
 ) -> Result<Score> {
+    if trained.facts.inputs.is_none() && trained.model.inpaint().is_some() {
+        return inpainting::score(trained, all, options, (most, shown), watch);
+    }
     let translator = trained.translator()?;
     let holdout = trained.recipe.data.holdout;
     let test = split::view(all.clone(), Split::Test, holdout)?;
@@ -77,31 +83,57 @@ pub fn score(
     let made = Made::new(translator, &test, options, count, watch)?;
     let mut rows = Vec::new();
     if !made.truth.is_empty() {
-        let extractor = OwnExtractor::random(&train, Learning::default().seed, &Device::flex())?;
-        let truth = collect(&extractor, &made.truth, watch)?;
-        let mut compare = |name, pictures: &Vec<Picture>, watch: &mut dyn Watch| -> Result<()> {
-            let of = collect(&extractor, pictures, watch)?;
-            let distance = of.gaussian.as_ref().zip(truth.gaussian.as_ref());
-            let distance = distance.map(|(a, b)| frechet_distance(a, b)).transpose()?;
-            rows.push(Nearness { distance, ..nearness(name, pictures, &made.truth)? });
-            Ok(())
-        };
-        compare("model", &made.outputs, watch)?;
-        compare("nearest training pair", &nearest(translator, &train, options, &made, watch)?, watch)?;
+        let yardstick = Yardstick::new(&train, &made.truth, watch)?;
+        rows.push(yardstick.row("model", &made.outputs, watch)?);
+        let nearest = nearest(translator, &train, options, &made, watch)?;
+        rows.push(yardstick.row("nearest training pair", &nearest, watch)?);
         let shape = |pictures: &[Picture]| pictures.first().map(|picture| picture.shape);
         if shape(&made.inputs) == shape(&made.truth) {
             let name = if translator.canvas(options)?.scale > 1 { "bicubic" } else { "what went in" };
-            compare(name, &made.inputs, watch)?;
+            rows.push(yardstick.row(name, &made.inputs, watch)?);
         }
     }
     if !made.back.is_empty() {
         rows.push(nearness("there and back", &made.back, &made.inputs)?);
     }
-    let sheet = [made.inputs, made.outputs, made.truth].map(|mut pictures| {
-        pictures.truncate(shown);
-        pictures
-    });
-    Ok(Score { count, rows, sheet: sheet.into_iter().filter(|row| !row.is_empty()).collect() })
+    let sheet = vec![made.inputs, made.outputs, made.truth];
+    Ok(Score { count, rows, sheet: sheet_of(sheet, shown) })
+}
+
+/// The first `shown` pictures of each row that has any.
+pub(super) fn sheet_of(mut rows: Vec<Vec<Picture>>, shown: usize) -> Vec<Vec<Picture>> {
+    rows.retain(|row| !row.is_empty());
+    rows.iter_mut().for_each(|row| row.truncate(shown));
+    rows
+}
+
+/// Compares pictures with what they should be.
+pub(super) struct Yardstick<'a> {
+    extractor: OwnExtractor,
+    truth: &'a Vec<Picture>,
+    features: Collected,
+}
+
+impl<'a> Yardstick<'a> {
+    /// With the features of a random network for pictures like those of `train`.
+    pub(super) fn new(train: &dyn Dataset, truth: &'a Vec<Picture>, watch: &mut dyn Watch) -> Result<Self> {
+        let extractor = OwnExtractor::random(train, Learning::default().seed, &Device::flex())?;
+        let features = collect(&extractor, truth, watch)?;
+        Ok(Self { extractor, truth, features })
+    }
+
+    /// How near `pictures`, as many as are true, come to the truth.
+    pub(super) fn row(
+        &self,
+        name: &'static str,
+        pictures: &Vec<Picture>,
+        watch: &mut dyn Watch,
+    ) -> Result<Nearness> {
+        let of = collect(&self.extractor, pictures, watch)?;
+        let both = of.gaussian.as_ref().zip(self.features.gaussian.as_ref());
+        let distance = both.map(|(a, b)| frechet_distance(a, b)).transpose()?;
+        Ok(Nearness { distance, ..nearness(name, pictures, self.truth)? })
+    }
 }
 
 /// What went in and came out.
@@ -135,6 +167,13 @@ impl Made {
             let end = (start + CHUNK).min(count);
             let batch = Batch::read(set, start..end, &Device::flex());
             let Example { inputs, truth } = translator.example(&batch, options)?;
+            if truth.is_none() && back.is_none() {
+                return Err(Error::Unsupported(
+                    "this run changes pictures and was not trained to make certain ones of them, so there is no truth to \
+                     compare with: name pictures and a folder for what comes out"
+                        .into(),
+                ));
+            }
             let request = |options: &toml::Table| Request {
                 seeds: (start as u64..end as u64).collect(),
                 classes: vec![],

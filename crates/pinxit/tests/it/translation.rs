@@ -229,3 +229,29 @@ fn held_out_pairs_are_judged_beside_their_baselines() {
     // Of these the picture that went in, which holds every mean, is the nearest to the truth.
     assert!(score.rows[2].psnr > score.rows[0].psnr && score.rows[2].psnr > score.rows[1].psnr);
 }
+
+/// A diffusion run is judged by what it paints into a square that was hidden, and the rest is left as it was.
+#[test]
+fn held_out_pictures_with_a_hidden_square_are_judged_beside_its_mean() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recipe = Recipe::default();
+    (recipe.data.source, recipe.data.holdout) = ("builtin:digits".into(), 0.5);
+    recipe.set("model.width", "8").unwrap();
+    recipe.set("sample.steps", "2").unwrap();
+    (recipe.train.steps, recipe.train.batch) = (Some(1), Some(2));
+    let trained = short_run(&recipe, folder.path());
+    let all: Arc<dyn Dataset> =
+        data::open(&recipe.data, folder.path(), &mut Unwatched).unwrap().dataset.into();
+    let score = translation::score(&trained, all, &trained.recipe.sample, (20, 20), &mut Unwatched).unwrap();
+    let names: Vec<&str> = score.rows.iter().map(|row| row.name).collect();
+    assert_eq!((names.as_slice(), score.count), (["model", "mean of what is not hidden"].as_slice(), 20));
+    assert!(score.rows.iter().all(|row| row.psnr.is_finite() && row.distance.is_some()));
+    let [filled, painted, truth] = [0, 1, 2].map(|row| &score.sheet[row]);
+    for i in 0..20 {
+        for (at, known) in truth[i].pixels.iter().enumerate() {
+            let hidden = (2..6).contains(&(at / 8)) && (2..6).contains(&(at % 8));
+            assert!(hidden || painted[i].pixels[at] == *known && filled[i].pixels[at] == *known);
+        }
+        assert_ne!(painted[i], truth[i]);
+    }
+}

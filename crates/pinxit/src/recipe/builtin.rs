@@ -77,6 +77,8 @@ shipped! {
     "patches-srgan",
     "sprites",
     "sprites-cyclegan",
+    "sprites-palette",
     "sprites-pix2pix",
+    "sprites-sr3",
     "sprites-srgan",
 }

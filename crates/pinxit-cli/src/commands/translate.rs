@@ -124,7 +124,8 @@ fn judge(options: &Translate, trained: &Trained, plan: &TranslatePlan) -> Outcom
     };
     answer(options.reporting.json, &report, |report| {
         let number = |value: Option<f64>| value.map_or("-".into(), |v| format!("{v:.3}"));
-        let head = ["".to_string(), "PSNR".into(), "SSIM".into(), "FD (random features)".into(), "joint FD".into()];
+        let head =
+            ["".to_string(), "PSNR".into(), "SSIM".into(), "FD (random features)".into(), "joint FD".into()];
         let row = |score: &Nearness| {
             let Nearness { name, psnr, ssim, distance, joint } = score;
             let [ssim, distance, joint] = [*ssim, *distance, *joint].map(number);

@@ -171,7 +171,13 @@ fn table(score: &Score) -> Vec<Vec<String>> {
         let [ssim, distance, joint] = [row.ssim, row.distance, row.joint].map(number);
         vec![row.name.into(), format!("{:.2} dB", row.psnr), ssim, distance, joint]
     };
-    let head = vec![format!("{} held-out pictures", score.count), "PSNR".into(), "SSIM".into(), "FD".into(), "joint FD".into()];
+    let head = vec![
+        format!("{} held-out pictures", score.count),
+        "PSNR".into(),
+        "SSIM".into(),
+        "FD".into(),
+        "joint FD".into(),
+    ];
     std::iter::once(head).chain(score.rows.iter().map(line)).collect()
 }
 

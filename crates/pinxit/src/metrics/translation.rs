@@ -262,7 +262,13 @@ fn nearness(name: &'static str, pictures: &[Picture], truth: &[Picture]) -> Resu
         sums.0 += psnr(a, b)?.min(MOST_PSNR);
         sums.1 = sums.1.zip(ssim(a, b).ok()).map(|(sum, ssim)| sum + ssim);
     }
-    Ok(Nearness { name, psnr: sums.0 / count, ssim: sums.1.map(|sum| sum / count), distance: None, joint: None })
+    Ok(Nearness {
+        name,
+        psnr: sums.0 / count,
+        ssim: sums.1.map(|sum| sum / count),
+        distance: None,
+        joint: None,
+    })
 }
 
 fn host(images: Tensor<4>) -> Result<Vec<f32>> {

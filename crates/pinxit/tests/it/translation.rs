@@ -7,7 +7,6 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 use pinxit::checkpoint::{Array, Snapshot};
 use pinxit::data::{self, Batch, DataFacts, Dataset, ImageShape, InputFacts};
-use pinxit::families;
 use pinxit::metrics::translation;
 use pinxit::model::{Learner, Losses, Step};
 use pinxit::recipe::{Pair, Recipe};
@@ -18,6 +17,7 @@ use pinxit::translate::tiles::Image;
 use pinxit::translate::{TranslateOptions, TranslatePlan};
 use pinxit::watch::{Unwatched, Watch};
 
+use crate::games;
 use crate::golden::{Golden, distance};
 
 const CASES: [&str; 3] = ["pix2pix", "cyclegan", "srgan"];
@@ -31,18 +31,7 @@ impl Case {
     /// The learner of `oracle/translation.py`, before its step.
     fn new(name: &str) -> Self {
         let golden = Golden::read(&format!("translation_{name}"));
-        let mut recipe = Recipe {
-            family: golden.note("family").as_str().unwrap().into(),
-            model: toml::Table::try_from(golden.note("settings")).unwrap(),
-            ..Recipe::default()
-        };
-        recipe.train.lr = golden.note("lr").as_f64();
-        recipe.train.clip = 0.0;
-        let family = families::find(&recipe.family).unwrap();
-        let facts = facts(&golden);
-        (family.resolve)(&mut recipe, &facts, None).unwrap();
-        let mut learner = (family.learner)(&recipe, &facts, &Device::flex()).unwrap();
-        learner.load(&before(&golden)).unwrap();
+        let learner = games::learner(&mut games::recipe(&golden), &facts(&golden), &before(&golden));
         Self { golden, learner }
     }
 
@@ -55,9 +44,7 @@ impl Case {
     }
 
     fn snapshot(&self) -> Snapshot {
-        let mut snapshot = Snapshot::default();
-        self.learner.save(&mut snapshot).unwrap();
-        snapshot
+        games::saved(&*self.learner)
     }
 }
 
@@ -72,17 +59,12 @@ fn facts(golden: &Golden) -> DataFacts {
     }
 }
 
-/// The state of a learner that has the golden file's weights and has taken no step.
+/// The state of a learner that has the golden file's weights, has taken no step and remembers no picture.
 fn before(golden: &Golden) -> Snapshot {
-    let mut snapshot = Snapshot::default();
-    for player in ["g", "d"] {
-        snapshot.add_part(&format!("train/{player}/"), golden.under(player));
-        snapshot.notes.insert(format!("adam/{player}/steps"), "0".into());
-    }
+    let mut snapshot = games::before(golden);
     for pool in ["pool/y", "pool/x"] {
         snapshot.tensors.insert(pool.into(), Array { shape: vec![0, 0], values: vec![] });
     }
-    snapshot.add_part("model/", golden.under("g"));
     snapshot
 }
 

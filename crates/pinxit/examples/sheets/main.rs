@@ -7,6 +7,7 @@
 //! checkpoint.
 
 mod palette;
+mod style;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -96,11 +97,18 @@ fn section(folder: &Path, recipe: &str) -> Outcome<Section> {
         version: VERSION,
         step: trained.step,
         about: about(&run, &trained)?,
-        shown: shown(&trained),
+        shown: shown(&trained, score.sheet.len()),
         table: table(&score),
         remarks: margins(&score.rows),
     };
     let mut rows = score.sheet;
+    let snapshot = run.read_checkpoint(Some(trained.step))?.map(|(_, snapshot)| snapshot).unwrap_or_default();
+    if let (Some(goal), Some(first)) = (style::goal(&trained, &snapshot).transpose()?, rows.first()) {
+        let Some(like) = first.first() else { return Err("no picture is held out".into()) };
+        section.table = style::table(&trained, &goal, all.clone(), COUNTS.0)?;
+        section.shown.insert(0, "the style picture".into());
+        rows.insert(0, style::row(&goal, like, first.len())?);
+    }
     if palette::applies(&trained.recipe.data) {
         let found = palette::judge(&trained, all, score.count)?;
         let count = found.truth.len().max(1) as f64;
@@ -153,13 +161,12 @@ fn pictures(data: &DataRecipe) -> String {
     }
 }
 
-fn shown(trained: &Trained) -> Vec<String> {
+/// What `count` rows of a sheet are: nobody may know what should come out.
+fn shown(trained: &Trained, count: usize) -> Vec<String> {
     let hidden = trained.facts.inputs.is_none() && trained.model.inpaint().is_some();
     let first = if hidden { "what went in, its hidden square filled with the mean" } else { "what went in" };
     let rows = [first, "what came out", "what it should be"];
-    // Nobody knows what should come out of pictures without a pair.
-    let known = trained.facts.inputs.is_none_or(|inputs| inputs.paired);
-    rows[..if known { 3 } else { 2 }].iter().map(ToString::to_string).collect()
+    rows.iter().take(count).map(ToString::to_string).collect()
 }
 
 fn table(score: &Score) -> Vec<Vec<String>> {

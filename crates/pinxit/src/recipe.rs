@@ -143,9 +143,12 @@ pub static BUILTIN_RECIPES: &[BuiltinRecipe] = &[
     },
     BuiltinRecipe { name: "mnist-pixelcnn", text: include_str!("../../../recipes/mnist-pixelcnn.toml") },
     BuiltinRecipe { name: "mnist-vae", text: include_str!("../../../recipes/mnist-vae.toml") },
+    BuiltinRecipe { name: "patches-srgan", text: include_str!("../../../recipes/patches-srgan.toml") },
     BuiltinRecipe { name: "sprites", text: include_str!("../../../recipes/sprites.toml") },
     BuiltinRecipe { name: "sprites-cyclegan", text: include_str!("../../../recipes/sprites-cyclegan.toml") },
+    BuiltinRecipe { name: "sprites-palette", text: include_str!("../../../recipes/sprites-palette.toml") },
     BuiltinRecipe { name: "sprites-pix2pix", text: include_str!("../../../recipes/sprites-pix2pix.toml") },
+    BuiltinRecipe { name: "sprites-sr3", text: include_str!("../../../recipes/sprites-sr3.toml") },
     BuiltinRecipe { name: "sprites-srgan", text: include_str!("../../../recipes/sprites-srgan.toml") },
     BuiltinRecipe { name: "sprites-style", text: include_str!("../../../recipes/sprites-style.toml") },
 ];
@@ -355,7 +358,7 @@ pub enum Pair {
 crate::knobs! {
     /// The `[data]` table.
     pub struct DataRecipe {
-        /// A folder, an IDX or CIFAR binary file, or `builtin:digits|sprites|glyphs`.
+        /// A folder, an IDX or CIFAR binary file, or `builtin:digits|sprites|glyphs|patches`.
         pub source: String = String::new(),
         /// `[height, width]` in pixels; chosen from the pictures when not given.
         pub size: Option<[usize; 2]> = None,

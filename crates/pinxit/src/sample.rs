@@ -87,7 +87,10 @@ impl Trained {
     /// [`Error::Unsupported`] if the family makes pictures from seeds only.
     pub fn translator(&self) -> Result<&dyn Translate> {
         self.model.translate().ok_or_else(|| {
-            Error::Unsupported(format!("{} makes pictures from seeds, not from pictures", self.family.name))
+            Error::Unsupported(format!(
+                "this {} run makes pictures from seeds, not from pictures",
+                self.family.name
+            ))
         })
     }
 
@@ -97,7 +100,11 @@ impl Trained {
     /// [`Error::Unsupported`] if the family makes pictures from pictures only.
     pub fn generator(&self) -> Result<&dyn Generate> {
         self.model.generate().ok_or_else(|| {
-            Error::Unsupported(format!("{} makes pictures from pictures, not from seeds", self.family.name))
+            Error::Unsupported(format!(
+                "this {} run makes pictures from pictures, not from seeds: use pinxit translate, with --held-out to \
+                 judge it",
+                self.family.name
+            ))
         })
     }
 }

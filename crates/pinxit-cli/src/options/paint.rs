@@ -141,7 +141,8 @@ pub(crate) struct TranslateSettings {
     /// `forward`, or `backward` where the model has learned both ways.
     #[arg(long, value_name = "WAY")]
     pub(crate) direction: Option<String>,
-    /// Of a diffusion model: how much of the way from noise a picture goes again, 0 (stays) to 1 (forgotten).
+    /// Of a diffusion model: how much of the way from noise a picture goes again, 0 (stays) to 1 (forgotten); half
+    /// when not given, all with --from-class or a mask.
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub(crate) strength: Option<f64>,
     /// Of a diffusion model: the class that the pictures show, to become that of --class and stay alike otherwise.

@@ -7,25 +7,27 @@ use pinxit::image_io::{Overwrite, Picture, save_png};
 
 use crate::program::Place;
 
-/// A run of three steps that makes pictures from blurred ones.
-fn blur_run(place: &Place) {
-    let ended = place.pinxit(&[
+/// A run of three steps on digits.
+fn run(place: &Place, name: &str, settings: &[&str]) {
+    let line = [
         "train",
         "--data",
         "builtin:digits",
-        "--family",
-        "pix2pix",
-        "--pair",
-        "blur",
         "--steps",
         "3",
         "--set",
         "model.width=8",
-        "--out",
-        "runs/sharp",
         "--quiet",
-    ]);
+        "--out",
+        name,
+    ];
+    let ended = place.pinxit(&[&line, settings].concat());
     assert_eq!(ended.code(), Some(0), "{}", ended.err());
+}
+
+/// One that makes pictures from blurred ones.
+fn blur_run(place: &Place) {
+    run(place, "runs/sharp", &["--family", "pix2pix", "--pair", "blur"]);
 }
 
 fn picture(path: &Path, channels: usize, height: usize, width: usize) {
@@ -91,7 +93,35 @@ fn what_can_not_be_translated_says_why() {
     assert_eq!(place.list("new"), ["1.png"]);
 
     let seeds = place.pinxit(&["sample", "runs/sharp", "--out", "other"]);
-    seeds.fails(1, &["pix2pix makes pictures from pictures"]);
+    seeds.fails(1, &["pix2pix run makes pictures from pictures", "pinxit translate"]);
+}
+
+#[test]
+fn a_diffusion_run_makes_pictures_from_pictures_or_changes_them() {
+    let place = Place::new();
+    picture(&place.path().join("one.png"), 1, 9, 13);
+    for (name, settings, grows) in
+        [("runs/blurred", ["--pair", "blur"], 1), ("runs/small", ["--set", "model.scale=2"], 2)]
+    {
+        run(&place, name, &settings);
+        let translate = |arguments: &[&str]| {
+            place.pinxit(&[&["translate", name, "--steps", "2", "--quiet"], arguments].concat())
+        };
+        let made = place.path().join(name).join("made");
+        let made = made.to_str().unwrap();
+        assert_eq!(translate(&["one.png", "--out", made]).code(), Some(0));
+        let bytes = std::fs::read(format!("{made}/one.png")).unwrap();
+        assert_eq!(bytes[16..24], [0, 0, 0, 13 * grows, 0, 0, 0, 9 * grows]);
+        let report = translate(&["--held-out", "--count", "3", "--json"]).json();
+        assert_eq!(report["scores"][0]["name"], "model");
+        translate(&["one.png", "--out", "new", "--strength", "0.5"]).fails(2, &["sample.strength"]);
+        translate(&["one.png", "--out", "new", "--extend", "3"]).fails(1, &["flow", "whole pictures"]);
+        place.pinxit(&["sample", name, "--out", "new"]).fails(1, &["pinxit translate"]);
+    }
+    run(&place, "runs/digits", &[]);
+    place
+        .pinxit(&["translate", "runs/digits", "--held-out", "--class", "3"])
+        .fails(1, &["no truth", "name pictures"]);
 }
 
 #[test]
@@ -102,7 +132,7 @@ fn families_of_pictures_to_pictures_ask_for_what_goes_in() {
     };
     train(&["--family", "pix2pix"]).fails(2, &["--inputs", "--pair"]);
     train(&["--family", "cyclegan"]).fails(2, &["--inputs"]);
-    train(&["--family", "flow", "--pair", "blur"]).fails(2, &["data.pair", "--family"]);
+    train(&["--family", "dcgan", "--pair", "blur"]).fails(2, &["data.pair", "--family"]);
     train(&["--family", "pix2pix", "--pair", "smear"]).fails(2, &["data.pair", "smear"]);
     train(&["--family", "pix2pix", "--inputs", "builtin:digits", "--pair", "unpaired"]).fails(2, &["pairs"]);
 }

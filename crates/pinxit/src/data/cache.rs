@@ -86,6 +86,21 @@ fn read_index(bytes: &[u8]) -> Result<Index, String> {
     Ok(index)
 }
 
+impl CachedPictures {
+    /// Value number `start` of all pictures and those that follow.
+    fn read_from(&self, start: usize, out: &mut [f32]) {
+        let pixels = &self.file.bytes()[PROLOGUE..];
+        if self.index.report.bits == 16 {
+            let pairs = pixels[start * 2..].chunks_exact(2);
+            let level = |pair: &[u8]| f32::from(u16::from_le_bytes([pair[0], pair[1]]));
+            out.iter_mut().zip(pairs).for_each(|(out, pair)| *out = level(pair) / 32_767.5 - 1.0);
+        } else {
+            let bytes = &pixels[start..];
+            out.iter_mut().zip(bytes).for_each(|(out, &byte)| *out = f32::from(byte) / 127.5 - 1.0);
+        }
+    }
+}
+
 impl Dataset for CachedPictures {
     fn shape(&self) -> ImageShape {
         self.index.report.shape
@@ -104,15 +119,15 @@ impl Dataset for CachedPictures {
     }
 
     fn read(&self, index: usize, out: &mut [f32]) {
-        let pixels = &self.file.bytes()[PROLOGUE..];
-        let values = self.shape().len();
-        if self.index.report.bits == 16 {
-            let pairs = pixels[index * values * 2..].chunks_exact(2);
-            let level = |pair: &[u8]| f32::from(u16::from_le_bytes([pair[0], pair[1]]));
-            out.iter_mut().zip(pairs).for_each(|(out, pair)| *out = level(pair) / 32_767.5 - 1.0);
-        } else {
-            let bytes = &pixels[index * values..][..values];
-            out.iter_mut().zip(bytes).for_each(|(out, &byte)| *out = f32::from(byte) / 127.5 - 1.0);
+        self.read_from(index * self.shape().len(), out);
+    }
+
+    fn read_part(&self, index: usize, [top, left]: [usize; 2], [height, width]: [usize; 2], out: &mut [f32]) {
+        let whole = self.shape();
+        let rows = (0..whole.channels * height).map(|row| (row / height, row % height));
+        for ((channel, y), out) in rows.zip(out.chunks_exact_mut(width)) {
+            let row = (index * whole.channels + channel) * whole.height + top + y;
+            self.read_from(row * whole.width + left, out);
         }
     }
 

@@ -57,6 +57,10 @@ impl Dataset for Cropped {
         self.dataset.content_hash(index)
     }
 
+    fn group(&self, index: usize) -> u64 {
+        self.dataset.group(index)
+    }
+
     fn inputs(&self) -> Option<Inputs> {
         let Inputs { dataset, paired } = self.dataset.inputs()?;
         Some(Inputs { dataset: Arc::new(Self { dataset, sides: self.sides }), paired })
@@ -67,16 +71,8 @@ impl Dataset for Cropped {
         [height - self.sides[0], width - self.sides[1]]
     }
 
-    fn read_at(&self, index: usize, [top, left]: [usize; 2], out: &mut [f32]) {
-        let whole = self.dataset.shape();
-        let mut pixels = vec![0.0; whole.len()];
-        self.dataset.read(index, &mut pixels);
-        let [height, width] = self.sides;
-        let rows = (0..whole.channels * height).map(|row| (row / height, row % height));
-        for ((channel, y), out) in rows.zip(out.chunks_exact_mut(width)) {
-            let start = (channel * whole.height + top + y) * whole.width + left;
-            out.copy_from_slice(&pixels[start..start + width]);
-        }
+    fn read_at(&self, index: usize, offset: [usize; 2], out: &mut [f32]) {
+        self.dataset.read_part(index, offset, self.sides, out);
     }
 }
 

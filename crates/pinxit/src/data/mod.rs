@@ -245,8 +245,14 @@ pub trait Dataset: Send + Sync {
     fn name(&self, index: usize) -> String;
 
     /// A number that identifies the content of picture `index`, stable when pictures are added:
-    /// decides the split and the identity in reports.
+    /// the identity in reports.
     fn content_hash(&self, index: usize) -> u64;
+
+    /// The group of picture `index`: pictures of one group are trained on or held out together. Each is
+    /// one by itself, with its copies, unless a set knows better, as of parts of one photograph.
+    fn group(&self, index: usize) -> u64 {
+        self.content_hash(index)
+    }
 
     /// The pictures that go into a model which is to make these; none for models that need none.
     fn inputs(&self) -> Option<Inputs> {
@@ -263,6 +269,18 @@ pub trait Dataset: Send + Sync {
     fn read_at(&self, index: usize, offset: [usize; 2], out: &mut [f32]) {
         let _ = offset;
         self.read(index, out);
+    }
+
+    /// As [`read`](Self::read), the rows and columns `sides` from `offset` on, which the picture must have.
+    fn read_part(&self, index: usize, [top, left]: [usize; 2], [height, width]: [usize; 2], out: &mut [f32]) {
+        let whole = self.shape();
+        let mut pixels = vec![0.0; whole.len()];
+        self.read(index, &mut pixels);
+        let rows = (0..whole.channels * height).map(|row| (row / height, row % height));
+        for ((channel, y), out) in rows.zip(out.chunks_exact_mut(width)) {
+            let start = (channel * whole.height + top + y) * whole.width + left;
+            out.copy_from_slice(&pixels[start..start + width]);
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Training and held-out pictures, told apart by their content.
+//! Training and held-out pictures, told apart by the content of each or of the group that it is in.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -23,11 +23,11 @@ pub enum Split {
 
 /// The pictures of `split`, in the order of the data set.
 ///
-/// A picture is held out if the hash of its content lies in the lowest `holdout` of all hashes:
-/// adding pictures moves none of the others, and copies of a picture stay together; the lower half of
-/// these is for tests, the upper for validation. Only where a
-/// class would be left without a training picture, the one with its highest hash stays in training.
-/// The held-out part of a small set may be empty.
+/// A picture is held out if the hash of its [group](Dataset::group), usually of its content, lies in the
+/// lowest `holdout` of all hashes: adding pictures moves none of the others, and copies of a picture stay
+/// together; the lower half of these is for tests, the upper for validation. Only where a class would be left
+/// without a training picture, the group with its highest hash stays in training. The held-out part of a small
+/// set may be empty.
 ///
 /// # Errors
 /// [`Error::Config`] if `holdout` is not 0 to 0.9 or leaves no picture for training.
@@ -37,7 +37,7 @@ pub fn view(dataset: Arc<dyn Dataset>, split: Split, holdout: f64) -> Result<Vie
     }
     let kept = kept_for_training(&*dataset, holdout);
     let is_heldout = |index: usize| {
-        let hash = dataset.content_hash(index);
+        let hash = dataset.group(index);
         fraction(hash) < holdout && !kept.contains(&hash)
     };
     let (heldout, train): (Vec<u32>, Vec<u32>) =
@@ -48,7 +48,7 @@ pub fn view(dataset: Arc<dyn Dataset>, split: Split, holdout: f64) -> Result<Vie
             dataset.len()
         )));
     }
-    let is_test = |index: &u32| fraction(dataset.content_hash(*index as usize)) < holdout / 2.0;
+    let is_test = |index: &u32| fraction(dataset.group(*index as usize)) < holdout / 2.0;
     let indices = match split {
         Split::Train => train,
         Split::Heldout => heldout,
@@ -72,7 +72,7 @@ pub fn view(dataset: Arc<dyn Dataset>, split: Split, holdout: f64) -> Result<Vie
 fn kept_for_training(dataset: &dyn Dataset, holdout: f64) -> HashSet<u64> {
     let mut highest: Vec<Option<u64>> = vec![None; dataset.classes().len()];
     for index in 0..dataset.len() {
-        let hash = dataset.content_hash(index);
+        let hash = dataset.group(index);
         if let Some(class) = highest.get_mut(dataset.label(index) as usize)
             && class.is_none_or(|other| mix(other) < mix(hash))
         {
@@ -148,6 +148,10 @@ impl Dataset for View {
         self.dataset.content_hash(self.source_index(index))
     }
 
+    fn group(&self, index: usize) -> u64 {
+        self.dataset.group(self.source_index(index))
+    }
+
     fn inputs(&self) -> Option<Inputs> {
         self.inputs.clone()
     }
@@ -158,5 +162,9 @@ impl Dataset for View {
 
     fn read_at(&self, index: usize, offset: [usize; 2], out: &mut [f32]) {
         self.dataset.read_at(self.source_index(index), offset, out);
+    }
+
+    fn read_part(&self, index: usize, offset: [usize; 2], sides: [usize; 2], out: &mut [f32]) {
+        self.dataset.read_part(self.source_index(index), offset, sides, out);
     }
 }

@@ -1,15 +1,17 @@
-//! A trained diffusion model on pictures that are there already: changed, told anew as another class, completed.
+//! A trained diffusion model on pictures that are there already: made from them as it has learned, changed, told anew as
+//! another class, completed.
 
 use burn::tensor::Tensor;
 
 use super::model::DiffusionModel;
 use super::noise::{NoiseSource, SeededNoise};
+use super::origin::Origin;
 use super::samplers::Sampling;
 use super::sampling::{EditKnobs, SamplePlan};
 use super::{Condition, Denoiser};
 use crate::data::{Batch, ImageShape};
 use crate::error::{Error, Result};
-use crate::model::{Canvas, Example, Inpaint, Request, Translate, check_classes, check_shape, find_class};
+use crate::model::{Canvas, Example, Inpaint, Request, Translate, check_classes, find_class};
 use crate::watch::{Part, Watch};
 
 /// How much of the way from noise is gone again when nothing else is said: Meng et al. 2022 (SDEdit), figure 4,
@@ -18,16 +20,19 @@ const STRENGTH: f64 = 0.5;
 
 impl Translate for DiffusionModel {
     fn canvas(&self, _: &toml::Table) -> Result<Canvas> {
-        let ImageShape { channels, height, width } = self.shape;
-        let trained = [height, width];
-        Ok(Canvas { input: channels, output: channels, scale: 1, multiple: 1, trained, fixed: true })
+        Ok(self.origin.canvas(self.shape))
     }
 
     fn translate(&self, images: Tensor<4>, request: &Request, watch: &mut dyn Watch) -> Result<Tensor<4>> {
         self.canvas(&request.options)?.check(&images, request)?;
+        if self.origin != Origin::Noise {
+            return self.make_from(images, request, watch);
+        }
         let (plan, knobs) = self.edit_plan(&request.options)?;
         let from = knobs.from_class.as_deref().map(|class| find_class(class, &self.classes)).transpose()?;
-        let begin = begin(&plan.sigmas, knobs.strength.unwrap_or(STRENGTH));
+        // Inversion keeps what the picture is like over the whole way.
+        let usual = if from.is_some() { 1.0 } else { STRENGTH };
+        let begin = begin(&plan.sigmas, knobs.strength.unwrap_or(usual));
         self.each(images, request, watch, |x0, seeds, condition, watch| {
             let noise = SeededNoise { seeds, shape: self.shape, device: &self.device };
             plan.with_denoiser(&self.denoiser(), self.classes.len() as u32, |denoiser| {
@@ -35,7 +40,7 @@ impl Translate for DiffusionModel {
                     |sigmas| Sampling { denoiser, condition, sigmas, noise: &noise, settings: plan.settings };
                 let x = match from {
                     Some(class) => {
-                        let shown = Condition { classes: vec![class; seeds.len()] };
+                        let shown = Condition { classes: vec![class; seeds.len()], seen: None };
                         invert(&self.denoiser(), x0, &plan.sigmas[begin..], &shown)
                     }
                     None => noised(x0, &plan.sigmas, begin, &noise),
@@ -46,8 +51,11 @@ impl Translate for DiffusionModel {
     }
 
     fn example(&self, batch: &Batch, _: &toml::Table) -> Result<Example> {
-        check_shape(&batch.images, self.shape)?;
-        Ok(Example { inputs: batch.images.clone(), truth: None })
+        let images = || batch.images.clone();
+        Ok(match self.origin.of(batch, self.shape)? {
+            Some(inputs) => Example { inputs, truth: Some(images()) },
+            None => Example { inputs: images(), truth: None },
+        })
     }
 }
 
@@ -98,6 +106,16 @@ impl Inpaint for DiffusionModel {
 }
 
 impl DiffusionModel {
+    /// Pictures made as it has learned from those that go in.
+    fn make_from(&self, images: Tensor<4>, request: &Request, watch: &mut dyn Watch) -> Result<Tensor<4>> {
+        let plan = self.plan(&request.options)?;
+        self.knobs(&request.options)?.refuse_edits()?;
+        self.each(images, request, watch, |inputs, seeds, condition, watch| {
+            let condition = Condition { seen: Some(self.origin.seen(inputs)?), ..condition.clone() };
+            self.sample(&plan, seeds, &condition, watch)
+        })
+    }
+
     /// Has `work` change the pictures, some at a time.
     fn each(
         &self,
@@ -116,7 +134,7 @@ impl DiffusionModel {
             let (before, len) = (start as u64, seeds.len() as u64);
             let mut part = Part { watch, before, len, total: total as u64 };
             let images = images.clone().narrow(0, start, seeds.len());
-            made.push(work(images, seeds, &Condition { classes }, &mut part)?);
+            made.push(work(images, seeds, &Condition { classes, seen: None }, &mut part)?);
         }
         let ImageShape { channels, height, width } = self.shape;
         if made.is_empty() {

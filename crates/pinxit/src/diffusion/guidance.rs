@@ -23,7 +23,8 @@ impl Denoiser for Guided<'_> {
         if self.scale == 1.0 || !(low < sigma && sigma <= high) {
             return self.denoiser.denoise(x, sigma, condition);
         }
-        let nothing = Condition { classes: vec![self.null_class; condition.classes.len()] };
+        let nothing =
+            Condition { classes: vec![self.null_class; condition.classes.len()], ..condition.clone() };
         let unconditional = self.denoiser.denoise(x.clone(), sigma, &nothing);
         if self.scale == 0.0 {
             return unconditional;
@@ -59,7 +60,7 @@ mod tests {
         let denoiser = Classes::default();
         let guided = Guided { denoiser: &denoiser, scale, null_class: 5, interval };
         let x = Tensor::zeros([1, 1, 1, 1], &Device::flex());
-        let value = guided.denoise(x, 1.0, &Condition { classes: vec![2] }).into_scalar();
+        let value = guided.denoise(x, 1.0, &Condition { classes: vec![2], seen: None }).into_scalar();
         (value, denoiser.0.get())
     }
 

@@ -1,5 +1,6 @@
 //! The knobs that every diffusion family shares, and what they are when left open.
 
+use super::origin::Origin;
 use crate::data::{DataFacts, ImageShape};
 use crate::error::{Error, Result};
 use crate::nn::{Budget, UNetConfig};
@@ -21,6 +22,8 @@ crate::knobs! {
         pub dropout: f64 = 0.0,
         /// Probability of hiding the class of a picture, which guidance needs, 0 to below 1.
         pub label_drop: f64 = 0.1,
+        /// Times that pictures grow: above 1 they are made from their own small ones (SR3), not from noise alone.
+        pub scale: usize = 1,
         /// Gamma of Min-SNR weighting of noise levels, 5 in its paper; off when not given.
         pub min_snr_gamma: Option<f64> = None,
     }
@@ -114,16 +117,27 @@ impl DiffusionKnobs {
         let channels: Vec<_> = multipliers.iter().map(|multiplier| multiplier * width).collect();
         let side = facts.shape.height.min(facts.shape.width);
         let attention: Vec<_> = (0..channels.len()).map(|level| sides.contains(&(side >> level))).collect();
+        let origin = self.origin(facts)?;
+        let (shape, classes) = (facts.shape, origin.classes(facts).len());
         let config = UNetConfig {
+            in_channels: shape.channels + origin.channels(shape),
             layers_per_block: self.blocks,
             attention_head_dim: self.head_dim,
             norm_num_groups: groups(width),
             dropout: self.dropout,
-            num_class_embeds: (!facts.classes.is_empty()).then_some(facts.classes.len() + 1),
-            ..UNetConfig::symmetric(facts.shape.channels, &channels, &attention)
+            num_class_embeds: (classes > 0).then_some(classes + 1),
+            ..UNetConfig::symmetric(shape.channels, &channels, &attention)
         };
-        config.validate([facts.shape.height, facts.shape.width])?;
+        config.validate([shape.height, shape.width])?;
         Ok(config)
+    }
+
+    /// What pictures of `facts` are made from.
+    ///
+    /// # Errors
+    /// Those of [`Origin::new`].
+    pub fn origin(&self, facts: &DataFacts) -> Result<Origin> {
+        Origin::new(self.scale, facts)
     }
 
     /// A learning rate that suits the width: 1e-3 up to 64 channels, a fifth of it for each doubling

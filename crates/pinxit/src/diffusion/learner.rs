@@ -2,6 +2,7 @@
 
 use super::model::DiffusionModel;
 use super::objective::Objective;
+use super::origin;
 use crate::checkpoint::Snapshot;
 use crate::data::Batch;
 use crate::error::Result;
@@ -51,12 +52,13 @@ fn classes(known: usize, label_drop: f64, batch: &Batch, step: &Step) -> Vec<u32
 impl Learner for DiffusionLearner {
     fn step(&mut self, batch: &Batch, step: &Step) -> Result<Losses> {
         let Self { training, objective, label_drop, model } = self;
-        let DiffusionModel { network: average, preconditioning, classes: known, .. } = model;
+        let DiffusionModel { network: average, preconditioning, origin, shape, classes: known, .. } = model;
         training.step(average, batch, step, |network, part| {
             let examples = objective.examples(preconditioning, part, step);
             let mode = Mode::Train { seed: step.seed, step: step.number, offset: part.offset as u32 };
             let classes = classes(known.len(), *label_drop, part, step);
-            let (input, noise) = (examples.input.clone(), examples.noise.clone());
+            let input = origin::beside(examples.input.clone(), origin.seen_of(part, *shape)?);
+            let noise = examples.noise.clone();
             let predicted = network.forward(input, noise, &classes, &mode);
             Ok(examples.loss(predicted, batch.len()).into())
         })

@@ -13,6 +13,7 @@
 //! | schedule | [`schedule`] | which noise levels a sampler visits |
 //! | sampler | [`samplers`] | how it goes from one level to the next |
 //! | guidance | [`guidance`] | how strongly the class is insisted on |
+//! | origin | [`origin`] | what pictures are made from beside noise |
 
 pub mod edit;
 pub mod guidance;
@@ -21,6 +22,7 @@ pub mod learner;
 pub mod model;
 pub mod noise;
 pub mod objective;
+pub mod origin;
 pub mod precond;
 pub mod samplers;
 pub mod sampling;
@@ -31,11 +33,13 @@ pub mod vlb;
 use burn::tensor::Tensor;
 
 /// What a picture is asked to show.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Condition {
     /// Class of each picture `[B]`; empty for an unconditional model. The index `classes.len()`
     /// of the model stands for "no class" (classifier-free guidance).
     pub classes: Vec<u32>,
+    /// What each picture is made from, as the network sees it `[B, C', H, W]`; see [`origin`].
+    pub seen: Option<Tensor<4>>,
 }
 
 /// An estimate of the clean picture.

@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Tensor};
 
 use super::noise::SeededNoise;
+use super::origin::Origin;
 use super::precond::{Network, Preconditioned, Preconditioning};
 use super::samplers::Sampling;
 use super::sampling::{EditKnobs, SampleKnobs, SamplePlan};
@@ -22,6 +23,7 @@ const PIXELS_AT_ONCE: usize = 65_536;
 pub struct DiffusionModel {
     pub(super) network: Ema<UNet2d>,
     pub(super) preconditioning: Preconditioning,
+    pub(super) origin: Origin,
     pub(super) shape: ImageShape,
     pub(super) classes: Vec<String>,
     /// Whether it has learned "no class" (index `classes.len()`) too.
@@ -47,7 +49,7 @@ impl Model for DiffusionModel {
     }
 
     fn generate(&self) -> Option<&dyn Generate> {
-        Some(self)
+        (self.origin == Origin::Noise).then_some(self)
     }
 
     fn translate(&self) -> Option<&dyn Translate> {
@@ -55,7 +57,7 @@ impl Model for DiffusionModel {
     }
 
     fn inpaint(&self) -> Option<&dyn Inpaint> {
-        Some(self)
+        (self.origin == Origin::Noise).then_some(self)
     }
 
     fn likelihood(&self) -> Option<&dyn Likelihood> {
@@ -76,7 +78,7 @@ impl Generate for DiffusionModel {
             let start = number * at_once;
             let classes = request.classes.get(start..start + seeds.len()).unwrap_or_default().to_vec();
             let mut watch = Part { watch, before: steps * number as u64, len: steps, total };
-            pictures.push(self.sample(&plan, seeds, &Condition { classes }, &mut watch)?);
+            pictures.push(self.sample(&plan, seeds, &Condition { classes, seen: None }, &mut watch)?);
         }
         if pictures.is_empty() {
             let ImageShape { channels, height, width } = self.shape;
@@ -93,7 +95,7 @@ impl DiffusionModel {
     }
 
     /// The recipe's settings with `options` over them.
-    fn knobs(&self, options: &toml::Table) -> Result<SampleKnobs> {
+    pub(super) fn knobs(&self, options: &toml::Table) -> Result<SampleKnobs> {
         let mut table = self.sample.clone();
         table.extend(options.clone());
         knobs::parse(&table, "sample")
@@ -107,7 +109,7 @@ impl DiffusionModel {
     }
 
     /// The plan of the recipe's settings with `options` over them.
-    fn plan(&self, options: &toml::Table) -> Result<SamplePlan> {
+    pub(super) fn plan(&self, options: &toml::Table) -> Result<SamplePlan> {
         let plan = self.knobs(options)?.plan(&self.preconditioning)?;
         if plan.guides() && !self.knows_no_class {
             return Err(Error::config(if self.classes.is_empty() {
@@ -119,7 +121,8 @@ impl DiffusionModel {
         Ok(plan)
     }
 
-    fn sample(
+    /// Pictures of these seeds.
+    pub(super) fn sample(
         &self,
         plan: &SamplePlan,
         seeds: &[u64],
@@ -160,9 +163,9 @@ impl Likelihood for DiffusionModel {
         for (number, part) in parts.iter().enumerate() {
             let classes = if self.classes.is_empty() { Vec::new() } else { part.labels.clone() };
             let mut watch = Part { watch, before: steps * number as u64, len: steps, total };
+            let condition = Condition { classes, seen: self.origin.seen_of(part, self.shape)? };
             let denoiser = self.denoiser();
-            let bound =
-                vlb::Bound { denoiser: &Clamped(&denoiser), levels, condition: &Condition { classes } };
+            let bound = vlb::Bound { denoiser: &Clamped(&denoiser), levels, condition: &condition };
             nats.extend(bound.nats(part, seed, &mut watch)?);
         }
         Ok(nats)

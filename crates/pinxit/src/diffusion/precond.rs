@@ -6,7 +6,7 @@
 use burn::tensor::Tensor;
 
 use super::schedule::DiscreteLevels;
-use super::{Condition, Denoiser};
+use super::{Condition, Denoiser, origin};
 
 /// `c_skip, c_out, c_in, c_noise` of one noise level.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -96,8 +96,8 @@ impl Preconditioning {
 
 /// A trainable function of a scaled noisy picture and a word about its noise level.
 pub trait Network {
-    /// `F(x; c_noise)`: x `[B, C, H, W]`, noise `[B]`, classes `[B]` (empty if unconditional)
-    /// -> `[B, C, H, W]`.
+    /// `F(x; c_noise)`: x `[B, C + C', H, W]` (with what it is made from), noise `[B]`, classes `[B]` (empty if
+    /// unconditional) -> `[B, C, H, W]`.
     fn predict(&self, x: Tensor<4>, noise: Tensor<1>, classes: &[u32]) -> Tensor<4>;
 }
 
@@ -113,7 +113,8 @@ impl Denoiser for Preconditioned<'_> {
     fn denoise(&self, x: Tensor<4>, sigma: f64, condition: &Condition) -> Tensor<4> {
         let c = self.preconditioning.at(sigma);
         let noise = Tensor::full([x.dims()[0]], c.noise, &x.device());
-        let predicted = self.network.predict(x.clone().mul_scalar(c.input), noise, &condition.classes);
+        let input = origin::beside(x.clone().mul_scalar(c.input), condition.seen.clone());
+        let predicted = self.network.predict(input, noise, &condition.classes);
         x.mul_scalar(c.skip) + predicted.mul_scalar(c.out)
     }
 }

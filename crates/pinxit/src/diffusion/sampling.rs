@@ -171,7 +171,8 @@ impl SampleKnobs {
         match given.iter().find(|(_, given)| *given) {
             None => Ok(()),
             Some((name, _)) => Err(Error::config(format!(
-                "sample.{name} is for pictures made from pictures (pinxit translate); leave it away"
+                "sample.{name} is for changing a picture (pinxit translate) with a model that paints from seeds; leave it \
+                 away"
             ))),
         }
     }

@@ -8,6 +8,7 @@ use super::knobs::DiffusionKnobs;
 use super::learner::DiffusionLearner;
 use super::model::DiffusionModel;
 use super::objective::{Objective, TrainingLevels};
+use super::origin::Origin;
 use super::precond::Preconditioning;
 use super::sampling::SampleKnobs;
 use crate::checkpoint::Snapshot;
@@ -48,6 +49,7 @@ struct Setup {
     unet: UNetConfig,
     preconditioning: Preconditioning,
     objective: Objective,
+    origin: Origin,
     label_drop: f64,
 }
 
@@ -59,18 +61,21 @@ impl Setup {
             unet: UNetConfig { checkpoint_blocks: recipe.train.checkpoint_blocks, ..shared.unet(facts)? },
             preconditioning,
             objective: Objective { levels, min_snr_gamma: shared.min_snr_gamma },
+            origin: shared.origin(facts)?,
             label_drop: shared.label_drop,
         })
     }
 
     /// The model whose averages start at the weights of `network`.
     fn model(&self, network: &UNet2d, recipe: &Recipe, facts: &DataFacts, device: &Device) -> DiffusionModel {
+        let classes = self.origin.classes(facts).to_vec();
         DiffusionModel {
             network: Ema::new(network),
             preconditioning: self.preconditioning.clone(),
+            origin: self.origin,
             shape: facts.shape,
-            classes: facts.classes.clone(),
-            knows_no_class: !facts.classes.is_empty() && self.label_drop > 0.0,
+            knows_no_class: !classes.is_empty() && self.label_drop > 0.0,
+            classes,
             sample: recipe.sample.clone(),
             device: device.clone(),
         }

@@ -42,7 +42,7 @@ pub static FAMILY: Family = Family {
     about: "DDPM: the classic; predicts the noise of a thousand small steps and bounds the likelihood.",
     paper: "Ho, Jain, Abbeel 2020, Denoising Diffusion Probabilistic Models; Nichol, Dhariwal 2021, Improved \
             Denoising Diffusion Probabilistic Models",
-    material: Material::Pictures,
+    material: Material::PicturesOrPairs,
     model_knobs: &KNOBS,
     sample_knobs: SampleKnobs::KNOBS,
     resolve: setup::resolve::<DdpmKnobs>,

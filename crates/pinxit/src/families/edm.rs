@@ -46,7 +46,7 @@ pub static FAMILY: Family = Family {
     name: "edm",
     about: "EDM: denoising with every noise level scaled alike; the best pictures for few steps.",
     paper: "Karras, Aittala, Aila, Laine 2022, Elucidating the Design Space of Diffusion-Based Generative Models",
-    material: Material::Pictures,
+    material: Material::PicturesOrPairs,
     model_knobs: &KNOBS,
     sample_knobs: SampleKnobs::KNOBS,
     resolve: setup::resolve::<EdmKnobs>,

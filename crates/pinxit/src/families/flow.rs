@@ -61,7 +61,7 @@ pub static FAMILY: Family = Family {
     name: "flow",
     about: "Rectified flow: learns the straight way from noise to picture; quick to train, few steps to sample.",
     paper: "Liu, Gong, Liu 2022, Flow Straight and Fast; Lipman et al. 2022, Flow Matching for Generative Modeling",
-    material: Material::Pictures,
+    material: Material::PicturesOrPairs,
     model_knobs: &KNOBS,
     sample_knobs: SampleKnobs::KNOBS,
     resolve: setup::resolve::<FlowKnobs>,

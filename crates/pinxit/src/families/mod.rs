@@ -66,6 +66,8 @@ pub enum Material {
     Pictures,
     /// Pictures, and for each the one that it is to be made from.
     Pairs,
+    /// Either.
+    PicturesOrPairs,
     /// Two sets of pictures, of which each is to become like those of the other.
     Domains,
 }
@@ -78,31 +80,31 @@ impl Material {
     pub fn settle(self, data: &mut DataRecipe) -> Result<()> {
         let refuse = |message: &str| Err(Error::config(message));
         match (self, data.pair) {
-            (Self::Pictures, None) if data.inputs.is_none() => Ok(()),
+            (Self::Pictures | Self::PicturesOrPairs, None) if data.inputs.is_none() => Ok(()),
             (Self::Pictures, _) => refuse(
                 "data.inputs and data.pair are for families that make pictures from pictures, and this one makes \
                  them from nothing: leave them away, or take another --family",
             ),
-            (Self::Pairs, Some(Pair::Unpaired)) => refuse(
+            (Self::Pairs | Self::PicturesOrPairs, Some(Pair::Unpaired)) => refuse(
                 "this family learns from pairs: data.pair = \"unpaired\" is for families that learn from two sets; \
                  take data.pair = \"names\", or another --family",
             ),
-            (Self::Pairs | Self::Domains, Some(_)) => Ok(()),
-            (Self::Pairs, None) if data.inputs.is_some() => {
-                data.pair = Some(Pair::Names);
-                Ok(())
-            }
-            (Self::Domains, None) if data.inputs.is_some() => {
-                data.pair = Some(Pair::Unpaired);
-                Ok(())
-            }
-            (Self::Pairs, None) => refuse(
+            (Self::Pairs | Self::PicturesOrPairs | Self::Domains, Some(_)) => Ok(()),
+            (Self::Pairs, None) if data.inputs.is_none() => refuse(
                 "this family learns to make pictures from others: name the folder of those with --inputs, or say how \
                  they are made with --pair side-by-side, edges, gray, blur, mask or downscale",
             ),
-            (Self::Domains, None) => refuse(
+            (Self::Domains, None) if data.inputs.is_none() => refuse(
                 "this family learns from two sets of pictures: name the folder of the other one with --inputs",
             ),
+            (Self::Pairs | Self::PicturesOrPairs, None) => {
+                data.pair = Some(Pair::Names);
+                Ok(())
+            }
+            (Self::Domains, None) => {
+                data.pair = Some(Pair::Unpaired);
+                Ok(())
+            }
         }
     }
 }

@@ -252,6 +252,13 @@ impl Dataset for Food<'_> {
             Err(generated) => generated as u64,
         }
     }
+
+    fn group(&self, index: usize) -> u64 {
+        match self.find(index) {
+            Ok(real) => self.real.group(real),
+            Err(generated) => generated as u64,
+        }
+    }
 }
 
 #[cfg(test)]

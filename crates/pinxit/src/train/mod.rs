@@ -393,7 +393,9 @@ impl<'a> Session<'a> {
 
     fn restore(&mut self, step: u32, snapshot: &Snapshot) -> Result<()> {
         let path = self.run.checkpoint_path(step);
-        let then = Recipe::from_toml(snapshot.note("recipe", &path)?, &path.display().to_string())?;
+        let mut then = Recipe::from_toml(snapshot.note("recipe", &path)?, &path.display().to_string())?;
+        // What an earlier version had no setting for was as that setting usually is.
+        (self.prepared.family.resolve)(&mut then, &self.prepared.facts, None)?;
         let changed = then.differences(&self.prepared.recipe)?;
         if !changed.is_empty() {
             return Err(Error::checkpoint(

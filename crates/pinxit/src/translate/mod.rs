@@ -86,7 +86,9 @@ impl TranslatePlan {
         }
         if options.part != Anew::All && trained.model.inpaint().is_none() {
             let name = trained.family.name;
-            return Err(Error::Unsupported(format!("{name} paints whole pictures and can't complete one")));
+            return Err(Error::Unsupported(format!(
+                "this {name} run paints whole pictures and can't complete one"
+            )));
         }
         if matches!(options.part, Anew::Around(margin) if !(1..=WIDEST_MARGIN).contains(&margin)) {
             return Err(Error::config(format!("--extend: it must be 1 to {WIDEST_MARGIN} pixels")));

@@ -3,9 +3,10 @@
 
 use pinxit::data::builtin::sprites::{Sprite, Variant};
 use pinxit::data::builtin::{BUILTINS, open};
-use pinxit::data::{Dataset, ImageShape};
+use pinxit::data::{self, Dataset, ImageShape, Split, split};
 use pinxit::metrics::knn::{Classifier, Rows};
-use pinxit::recipe::DataRecipe;
+use pinxit::recipe::{DataRecipe, Pair};
+use pinxit::watch::Unwatched;
 use sha2::{Digest, Sha256};
 
 fn read(data: &dyn Dataset, index: usize) -> Vec<f32> {
@@ -166,6 +167,72 @@ fn variants_show_the_same_sprite() {
                 "sprite {index}: pixel {pixel} is not dark by day"
             );
         }
+    }
+}
+
+/// Photograph, first row and first column of a tile, out of its name.
+fn place(name: &str) -> (String, [usize; 2]) {
+    let parts: Vec<&str> = name.split(['(', ',', ')']).collect();
+    let number = |part: &str| part.rsplit(' ').next().unwrap().parse().unwrap();
+    (parts[1].into(), [number(parts[2]), number(parts[3])])
+}
+
+/// Oracle: the `image` crate on the file that ships.
+#[test]
+fn tiles_are_parts_of_the_photographs_that_do_not_overlap() {
+    for size in [None, Some([48, 80])] {
+        let data = open("patches", &recipe(size, None)).unwrap();
+        let ImageShape { height, width, .. } = data.shape();
+        let mut seen = std::collections::HashSet::new();
+        for index in 0..data.len() {
+            let (photograph, [top, left]) = place(&data.name(index));
+            assert_eq!(data.classes()[data.label(index) as usize], photograph);
+            assert!(seen.insert((photograph.clone(), top, left)));
+            assert!(top % height == 0 && left % width == 0, "{}", data.name(index));
+            if index % 20 == 0 {
+                let path = format!("{}/../../assets/patches/{photograph}.png", env!("CARGO_MANIFEST_DIR"));
+                let whole = image::open(path).unwrap().into_rgb8();
+                for (i, value) in read(&*data, index).into_iter().enumerate() {
+                    let (y, x) = (i / width % height, i % width);
+                    let pixel = whole.get_pixel((left + x) as u32, (top + y) as u32);
+                    assert_eq!(((value + 1.0) * 127.5).round() as u8, pixel[i / (height * width)]);
+                }
+            }
+        }
+    }
+    let data = open("patches", &DataRecipe::default()).unwrap();
+    assert_eq!((data.len(), data.classes().len()), (187, 7), "every photograph is whole tiles of 64x64");
+    let message = open("patches", &recipe(Some([400, 400]), None)).err().unwrap().to_string();
+    assert!(message.contains("data.size") && message.contains("384x576"), "{message}");
+}
+
+/// A region of 128x128 pixels is on one side of the split, whatever is done to its tiles.
+#[test]
+fn whole_regions_of_a_photograph_are_held_out() {
+    let cache = tempfile::tempdir().unwrap();
+    for (size, crop, pair) in [
+        (None, None, None),
+        (Some([32, 32]), None, Some(Pair::Downscale)),
+        (Some([32, 64]), Some([24, 24]), Some(Pair::Gray)),
+    ] {
+        let source = "builtin:patches".into();
+        let recipe = DataRecipe { source, size, crop, pair, ..DataRecipe::default() };
+        let all: std::sync::Arc<dyn Dataset> =
+            data::open(&recipe, cache.path(), &mut Unwatched).unwrap().dataset.into();
+        let regions = |part| {
+            let view = split::view(all.clone(), part, 0.25).unwrap();
+            let region = |index: usize| {
+                let (photograph, [top, left]) = place(&view.name(index));
+                (photograph, top / 128, left / 128)
+            };
+            (0..view.len()).map(region).collect::<std::collections::BTreeSet<_>>()
+        };
+        let parts = [Split::Train, Split::Validation, Split::Test].map(regions);
+        for (i, j) in [(0, 1), (0, 2), (1, 2)] {
+            assert!(parts[i].is_disjoint(&parts[j]), "{size:?}");
+        }
+        assert_eq!(parts.iter().map(std::collections::BTreeSet::len).sum::<usize>(), 53);
+        assert!(parts.iter().all(|part| !part.is_empty()), "{parts:?}");
     }
 }
 

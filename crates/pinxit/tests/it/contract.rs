@@ -4,13 +4,14 @@ use std::fs;
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
+use image::{GrayImage, Luma};
 use pinxit::checkpoint::Snapshot;
 use pinxit::data::{self, Batch};
-use pinxit::families::{FAMILIES, Family};
+use pinxit::families::{FAMILIES, Family, Material};
 use pinxit::latent::Walk;
 use pinxit::metrics::likelihood::bits_per_dim;
 use pinxit::model::Request;
-use pinxit::recipe::Recipe;
+use pinxit::recipe::{DataRecipe, Pair, Recipe};
 use pinxit::run::{Record, Run};
 use pinxit::sample::{SampleOptions, SamplePlan, Trained};
 use pinxit::train::{Outcome, StepReport, TrainWatch, train};
@@ -20,7 +21,20 @@ use pinxit::watch::{Unwatched, Watch};
 
 const STEPS: u32 = 5;
 
-/// A recipe that is as small as the family allows: real digits, few steps.
+/// A recipe of every kind that the family has, as small as it allows: real digits, few steps.
+fn recipes(family: &Family) -> Vec<Recipe> {
+    let plain = recipe(family);
+    let mut recipes = vec![plain.clone()];
+    if family.material == Material::PicturesOrPairs {
+        let data = DataRecipe { pair: Some(Pair::Blur), ..plain.data.clone() };
+        recipes.push(Recipe { data, ..plain.clone() });
+        let mut small = plain;
+        small.set("model.scale", "2").unwrap();
+        recipes.push(small);
+    }
+    recipes
+}
+
 fn recipe(family: &Family) -> Recipe {
     let mut recipe = Recipe { family: family.name.into(), ..Recipe::default() };
     family.material.try_on_digits(&mut recipe.data);
@@ -68,11 +82,13 @@ fn train_to_the_end(folder: &Path, recipe: &Recipe) -> Run {
     run
 }
 
-fn each_family(check: impl Fn(&'static Family, &Path)) {
+fn each_family(check: impl Fn(&'static Family, &Recipe, &Path)) {
     assert!(!FAMILIES.is_empty());
     for family in FAMILIES {
-        let folder = tempfile::tempdir().unwrap();
-        check(family, folder.path());
+        for recipe in recipes(family) {
+            let folder = tempfile::tempdir().unwrap();
+            check(family, &recipe, folder.path());
+        }
     }
 }
 
@@ -82,8 +98,8 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 
 #[test]
 fn a_run_leaves_everything_that_a_later_command_needs() {
-    each_family(|family, folder| {
-        let run = train_to_the_end(&folder.join("run"), &recipe(family));
+    each_family(|family, recipe, folder| {
+        let run = train_to_the_end(&folder.join("run"), recipe);
         assert_eq!(run.checkpoints().unwrap(), [4, 5], "{}", family.name);
         assert_eq!(run.sheets().unwrap(), [0, 5]);
         let steps: Vec<u32> = run.records().unwrap().iter().map(Record::step).collect();
@@ -101,12 +117,11 @@ fn a_run_leaves_everything_that_a_later_command_needs() {
 
 #[test]
 fn a_run_stopped_anywhere_and_resumed_equals_one_that_was_not() {
-    each_family(|family, folder| {
-        let recipe = recipe(family);
-        let whole = train_to_the_end(&folder.join("whole"), &recipe);
+    each_family(|family, recipe, folder| {
+        let whole = train_to_the_end(&folder.join("whole"), recipe);
         let expected = fs::read(whole.checkpoint_path(STEPS)).unwrap();
         for stop in 1..STEPS {
-            let run = Run::create(&folder.join(format!("stopped at {stop}")), &recipe).unwrap();
+            let run = Run::create(&folder.join(format!("stopped at {stop}")), recipe).unwrap();
             let outcome = train(&run, &Device::flex(), &mut StopAfter { steps: stop, seen: 0 }).unwrap();
             assert_eq!(outcome, Outcome::Stopped { step: stop });
             let outcome = train(&run, &Device::flex(), &mut StopAfter { steps: u32::MAX, seen: 0 }).unwrap();
@@ -123,10 +138,10 @@ fn a_run_stopped_anywhere_and_resumed_equals_one_that_was_not() {
 
 #[test]
 fn the_same_recipe_gives_the_same_weights_on_one_thread_and_on_two() {
-    each_family(|family, folder| {
+    each_family(|family, recipe, folder| {
         let weights = [1, 2].map(|threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let run = pool.install(|| train_to_the_end(&folder.join(threads.to_string()), &recipe(family)));
+            let run = pool.install(|| train_to_the_end(&folder.join(threads.to_string()), recipe));
             fs::read(run.checkpoint_path(STEPS)).unwrap()
         });
         assert!(weights[0] == weights[1], "{}", family.name);
@@ -135,8 +150,8 @@ fn the_same_recipe_gives_the_same_weights_on_one_thread_and_on_two() {
 
 #[test]
 fn a_picture_depends_on_its_seed_and_not_on_company_or_threads() {
-    each_family(|family, folder| {
-        let run = train_to_the_end(&folder.join("run"), &recipe(family));
+    each_family(|family, recipe, folder| {
+        let run = train_to_the_end(&folder.join("run"), recipe);
         let trained = Trained::open(&run, None, &Device::flex()).unwrap();
         if trained.generator().is_err() {
             return;
@@ -160,8 +175,8 @@ fn a_picture_depends_on_its_seed_and_not_on_company_or_threads() {
 
 #[test]
 fn a_translated_picture_depends_on_what_went_in_and_its_seed_and_not_on_company_or_threads() {
-    each_family(|family, folder| {
-        let run = train_to_the_end(&folder.join("run"), &recipe(family));
+    each_family(|family, recipe, folder| {
+        let run = train_to_the_end(&folder.join("run"), recipe);
         let trained = Trained::open(&run, None, &Device::flex()).unwrap();
         let Ok(translator) = trained.translator() else {
             assert!(trained.generator().is_ok(), "{} makes no pictures at all", family.name);
@@ -220,8 +235,8 @@ fn a_translated_picture_depends_on_what_went_in_and_its_seed_and_not_on_company_
 
 #[test]
 fn what_is_hidden_is_painted_and_the_rest_is_left_as_it_is() {
-    each_family(|family, folder| {
-        let run = train_to_the_end(&folder.join("run"), &recipe(family));
+    each_family(|family, recipe, folder| {
+        let run = train_to_the_end(&folder.join("run"), recipe);
         let trained = Trained::open(&run, None, &Device::flex()).unwrap();
         let class = trained.model.classes().first().cloned();
         let options = TranslateOptions { class, ..Default::default() };
@@ -247,13 +262,32 @@ fn what_is_hidden_is_painted_and_the_rest_is_left_as_it_is() {
         assert_ne!(made[0], made[1], "{}: seeds differ", family.name);
         let refused = plan.inpaint(&trained, &image, &hidden[1..], 0, &mut Unwatched);
         assert!(refused.err().unwrap().to_string().contains("mask"));
+
+        // From file to file: every value that was there comes back.
+        let [from, mask, to] = ["in.png", "mask.png", "out.png"].map(|name| folder.join(name));
+        let picture = GrayImage::from_fn(15, 10, |x, y| Luma([(17 * x + 9 * y) as u8]));
+        picture.save(&from).unwrap();
+        let white = |x: u32, y: u32| if hidden[(15 * y + x) as usize] { 255 } else { 0 };
+        GrayImage::from_fn(15, 10, |x, y| Luma([white(x, y)])).save(&mask).unwrap();
+        for (part, margin) in [(Anew::Mask(mask), 0), (Anew::Around(3), 3)] {
+            let options = TranslateOptions { part: part.clone(), ..options.clone() };
+            let plan = TranslatePlan::new(&trained, &options).unwrap();
+            plan.file(&trained, (&from, 0), &to, &[], &mut Unwatched).unwrap();
+            let made = image::open(&to).unwrap().into_luma8();
+            assert_eq!(made.dimensions(), (15 + 2 * margin, 10 + 2 * margin));
+            for (x, y, value) in picture.enumerate_pixels() {
+                let known = margin > 0 || white(x, y) == 0;
+                assert!(!known || made.get_pixel(x + margin, y + margin) == value, "{part:?}: {x} {y}");
+            }
+            fs::remove_file(&to).unwrap();
+        }
     });
 }
 
 #[test]
 fn a_latent_space_holds_the_pictures_of_the_seeds_and_the_way_between_them() {
-    each_family(|family, folder| {
-        let run = train_to_the_end(&folder.join("run"), &recipe(family));
+    each_family(|family, recipe, folder| {
+        let run = train_to_the_end(&folder.join("run"), recipe);
         let trained = Trained::open(&run, None, &Device::flex()).unwrap();
         let class = trained.model.classes().first().cloned();
         let paint = |count, seed, walk| {
@@ -283,8 +317,8 @@ fn a_latent_space_holds_the_pictures_of_the_seeds_and_the_way_between_them() {
 
 #[test]
 fn every_class_is_shown_of_each_seed() {
-    each_family(|family, folder| {
-        let run = train_to_the_end(&folder.join("run"), &recipe(family));
+    each_family(|_, recipe, folder| {
+        let run = train_to_the_end(&folder.join("run"), recipe);
         let trained = Trained::open(&run, None, &Device::flex()).unwrap();
         let options = SampleOptions { count: 2, walk: Some(Walk::VaryClass), ..SampleOptions::default() };
         let plan = SamplePlan::new(&trained, &options);
@@ -301,8 +335,8 @@ fn every_class_is_shown_of_each_seed() {
 
 #[test]
 fn weights_that_do_not_fit_are_one_error_that_names_file_and_tensor() {
-    each_family(|family, folder| {
-        let run = train_to_the_end(&folder.join("run"), &recipe(family));
+    each_family(|_, recipe, folder| {
+        let run = train_to_the_end(&folder.join("run"), recipe);
         let path = run.checkpoint_path(STEPS);
         let good = Snapshot::read(&path).unwrap();
         let name = good.tensors.keys().find(|name| name.starts_with("model/")).unwrap().clone();
@@ -324,8 +358,8 @@ fn weights_that_do_not_fit_are_one_error_that_names_file_and_tensor() {
 
 #[test]
 fn a_setting_that_the_family_does_not_know_is_refused_by_name() {
-    each_family(|family, folder| {
-        let mut recipe = recipe(family);
+    each_family(|family, recipe, folder| {
+        let mut recipe = recipe.clone();
         let message = recipe.set("model.chanels", "3").unwrap_err().to_string();
         assert!(message.contains("model.chanels"), "{message}");
         let text = format!("family = \"{}\"\n[sample]\nbrush = 3\n", family.name);
@@ -343,8 +377,8 @@ fn a_setting_that_the_family_does_not_know_is_refused_by_name() {
 
 #[test]
 fn an_edited_recipe_is_not_resumed() {
-    each_family(|family, folder| {
-        let run = Run::create(&folder.join("run"), &recipe(family)).unwrap();
+    each_family(|_, recipe, folder| {
+        let run = Run::create(&folder.join("run"), recipe).unwrap();
         train(&run, &Device::flex(), &mut StopAfter { steps: 3, seen: 0 }).unwrap();
         let mut edited = run.recipe().unwrap();
         edited.train.clip = 9.0;
@@ -355,10 +389,28 @@ fn an_edited_recipe_is_not_resumed() {
     });
 }
 
+/// A setting that came with a later version: neither recipe nor checkpoint know it.
+#[test]
+fn a_run_of_an_earlier_version_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let flow = pinxit::families::find("flow").unwrap();
+    let run = Run::create(folder.path(), &recipe(flow)).unwrap();
+    train(&run, &Device::flex(), &mut StopAfter { steps: 3, seen: 0 }).unwrap();
+    let mut recipe = run.recipe().unwrap();
+    assert!(recipe.model.remove("scale").is_some());
+    run.write_recipe(&recipe).unwrap();
+    let path = run.checkpoint_path(3);
+    let mut snapshot = Snapshot::read(&path).unwrap();
+    snapshot.notes.insert("recipe".into(), recipe.to_toml().unwrap());
+    snapshot.write(&path).unwrap();
+    let outcome = train(&run, &Device::flex(), &mut StopAfter { steps: u32::MAX, seen: 0 }).unwrap();
+    assert_eq!(outcome, Outcome::Finished);
+}
+
 #[test]
 fn a_run_that_can_not_fit_is_refused_before_it_begins() {
-    each_family(|family, folder| {
-        let mut recipe = recipe(family);
+    each_family(|_, recipe, folder| {
+        let mut recipe = recipe.clone();
         recipe.train.batch = Some(4_000_000_000);
         let run = Run::create(&folder.join("run"), &recipe).unwrap();
         let message =
@@ -369,8 +421,8 @@ fn a_run_that_can_not_fit_is_refused_before_it_begins() {
 
 #[test]
 fn what_a_killed_process_left_half_written_is_removed() {
-    each_family(|family, folder| {
-        let run = Run::create(&folder.join("run"), &recipe(family)).unwrap();
+    each_family(|_, recipe, folder| {
+        let run = Run::create(&folder.join("run"), recipe).unwrap();
         let left = run.folder().join("checkpoints/.00000002.safetensors.1-0.tmp");
         fs::write(&left, "half").unwrap();
         train(&run, &Device::flex(), &mut StopAfter { steps: 9, seen: 0 }).unwrap();
@@ -380,8 +432,8 @@ fn what_a_killed_process_left_half_written_is_removed() {
 
 #[test]
 fn a_family_that_knows_likelihoods_tells_finite_bits_and_the_others_say_so() {
-    each_family(|family, folder| {
-        let run = train_to_the_end(&folder.join("run"), &recipe(family));
+    each_family(|family, recipe, folder| {
+        let run = train_to_the_end(&folder.join("run"), recipe);
         let trained = Trained::open(&run, None, &Device::flex()).unwrap();
         let dataset = data::open(&trained.recipe.data, folder, &mut Unwatched).unwrap().dataset;
         let told = bits_per_dim(&trained, &*dataset, 2, &mut Unwatched);

@@ -4,6 +4,7 @@
 mod adversarial;
 mod autoregressive;
 mod builtin;
+mod conditional;
 mod contract;
 mod convergence;
 mod data;

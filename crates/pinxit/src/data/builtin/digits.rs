@@ -25,6 +25,10 @@ const FULL_INK: u16 = 16;
 struct Digits;
 
 impl Pictures for Digits {
+    fn shape(&self) -> ImageShape {
+        BUILTIN.shape
+    }
+
     fn len(&self) -> usize {
         RECORDS.len()
     }

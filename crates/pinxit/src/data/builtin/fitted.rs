@@ -1,10 +1,8 @@
 //! A built-in set at the shape that the recipe asks for.
 
-use sha2::{Digest, Sha256};
-
 use super::Pictures;
 use crate::data::planes::Planes;
-use crate::data::{Dataset, ImageShape, resize};
+use crate::data::{Dataset, ImageShape, resize, source};
 use crate::recipe::{DataRecipe, Fit};
 
 /// [`Pictures`] as a [`Dataset`]: scaled, converted and drawn when read, nothing kept.
@@ -18,8 +16,9 @@ pub(super) struct Fitted {
 }
 
 impl Fitted {
-    /// `pictures` of the shape `native`, brought to the recipe's size and channels.
-    pub(super) fn new(pictures: Box<dyn Pictures>, native: ImageShape, recipe: &DataRecipe) -> Self {
+    /// `pictures`, brought to the recipe's size and channels.
+    pub(super) fn new(pictures: Box<dyn Pictures>, recipe: &DataRecipe) -> Self {
+        let native = pictures.shape();
         let [height, width] = recipe.size.unwrap_or([native.height, native.width]);
         let channels = recipe.channels.unwrap_or(native.channels);
         let classes = if recipe.labels { pictures.classes() } else { Vec::new() };
@@ -68,7 +67,10 @@ impl Dataset for Fitted {
     }
 
     fn content_hash(&self, index: usize) -> u64 {
-        let digest = Sha256::digest(self.pictures.pixels(index));
-        digest.iter().take(8).fold(0, |hash, &byte| (hash << 8) | u64::from(byte))
+        source::content_hash(&self.pictures.pixels(index))
+    }
+
+    fn group(&self, index: usize) -> u64 {
+        self.pictures.group(index).unwrap_or_else(|| self.content_hash(index))
     }
 }

@@ -1,10 +1,11 @@
-//! Pictures that need no network: stored digits, drawn sprites and glyphs.
+//! Pictures that need no network: stored digits and photographs, drawn sprites and glyphs.
 //!
 //! To add a set, implement [`Pictures`] in a file of its own and add one row to [`BUILTINS`].
 
 mod digits;
 mod fitted;
 mod glyphs;
+mod patches;
 pub mod sprites;
 
 use crate::data::{Dataset, ImageShape, prepare};
@@ -29,8 +30,14 @@ pub struct Builtin {
 }
 
 /// Every built-in set.
-pub static BUILTINS: &[&Builtin] =
-    &[&digits::BUILTIN, &glyphs::BUILTIN, &sprites::BUILTIN, &sprites::NIGHT, &sprites::OUTLINES];
+pub static BUILTINS: &[&Builtin] = &[
+    &digits::BUILTIN,
+    &glyphs::BUILTIN,
+    &sprites::BUILTIN,
+    &sprites::NIGHT,
+    &sprites::OUTLINES,
+    &patches::BUILTIN,
+];
 
 /// The built-in set called `name` (without `builtin:`), brought to the shape that the recipe asks for.
 ///
@@ -47,7 +54,7 @@ pub fn open(name: &str, recipe: &DataRecipe) -> Result<Box<dyn Dataset>> {
     };
     prepare::check(recipe)?;
     let pictures = (builtin.make)(recipe)?;
-    Ok(Box::new(Fitted::new(pictures, builtin.shape, recipe)))
+    Ok(Box::new(Fitted::new(pictures, recipe)))
 }
 
 /// The number of pictures to make of an endless set.
@@ -64,6 +71,9 @@ fn endless_count(recipe: &DataRecipe) -> Result<u32> {
 
 /// A built-in set at its native shape, as bytes.
 trait Pictures: Send + Sync {
+    /// The native shape.
+    fn shape(&self) -> ImageShape;
+
     /// Number of pictures.
     fn len(&self) -> usize;
 
@@ -73,9 +83,15 @@ trait Pictures: Send + Sync {
     /// Class of picture `index`.
     fn label(&self, index: usize) -> u32;
 
-    /// Picture `index` at the set's native shape, planar `[C, H, W]`.
+    /// Picture `index` at the native shape, planar `[C, H, W]`.
     fn pixels(&self, index: usize) -> Vec<u8>;
 
     /// Picture `index` as shown to a user.
     fn name(&self, index: usize) -> String;
+
+    /// As [`Dataset::group`], for pictures that are not each a group of their own.
+    fn group(&self, index: usize) -> Option<u64> {
+        let _ = index;
+        None
+    }
 }

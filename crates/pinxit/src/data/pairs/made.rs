@@ -108,6 +108,10 @@ impl Dataset for Made {
     fn content_hash(&self, index: usize) -> u64 {
         self.targets.content_hash(index)
     }
+
+    fn group(&self, index: usize) -> u64 {
+        self.targets.group(index)
+    }
 }
 
 fn planes(pixels: &[f32], shape: ImageShape) -> std::slice::ChunksExact<'_, f32> {

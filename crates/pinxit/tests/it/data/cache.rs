@@ -8,7 +8,7 @@ use pinxit::data;
 use pinxit::recipe::{DataRecipe, Fit};
 use pinxit::watch::Watch;
 
-use super::{Scene, bytes, colourful, error_of};
+use super::{Scene, bytes, colourful, error_of, values};
 
 fn scene_of(count: u32) -> Scene {
     let scene = Scene::new();
@@ -37,6 +37,30 @@ fn the_second_opening_reads_the_cache_and_gives_the_same() {
     let files = cache_files(&scene);
     assert_eq!(files.len(), 1);
     assert!(fs::metadata(&files[0]).unwrap().len() < 20 * (3 * 16 * 16 + 300) + 3000, "one byte a value");
+}
+
+/// Analytic case: a part of a picture is cut out of the whole, whatever the depth of the file.
+#[test]
+fn a_part_is_read_as_it_lies_in_the_whole() {
+    for deep in [false, true] {
+        let scene = Scene::new();
+        for number in 0..3 {
+            let picture = colourful(14, 11, number);
+            let picture = if deep { picture.into_rgb16().into() } else { picture };
+            scene.save(&format!("{number}.png"), &picture);
+        }
+        let whole = scene.open().dataset;
+        let recipe = DataRecipe { crop: Some([4, 5]), ..scene.recipe() };
+        let parts = scene.open_with(&recipe).unwrap().dataset;
+        let [top, left] = parts.room();
+        let (all, [height, width]) = (values(&*whole, 1), [top + 4, left + 5]);
+        let mut part = vec![0.0; 3 * 4 * 5];
+        parts.read_at(1, [top, left], &mut part);
+        for (i, value) in part.into_iter().enumerate() {
+            let (channel, y, x) = (i / 20, i / 5 % 4, i % 5);
+            assert_eq!(value, all[(channel * height + top + y) * width + left + x]);
+        }
+    }
 }
 
 #[test]

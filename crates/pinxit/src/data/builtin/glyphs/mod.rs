@@ -111,6 +111,10 @@ fn load(bytes: &'static [u8]) -> Option<Vec<Shape>> {
 }
 
 impl Pictures for Glyphs {
+    fn shape(&self) -> ImageShape {
+        BUILTIN.shape
+    }
+
     fn len(&self) -> usize {
         self.count as usize
     }

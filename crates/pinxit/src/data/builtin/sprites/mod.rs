@@ -205,6 +205,13 @@ impl Sprites {
 }
 
 impl Pictures for Sprites {
+    fn shape(&self) -> ImageShape {
+        match self.variant {
+            Variant::Day | Variant::Night => BUILTIN.shape,
+            Variant::Outline => OUTLINES.shape,
+        }
+    }
+
     fn len(&self) -> usize {
         self.count as usize
     }

@@ -24,12 +24,13 @@ use pinxit::watch::Unwatched;
 use serde::{Deserialize, Serialize};
 
 /// Names of the recipes, and so of the folders of their runs, in the order of the page.
-const RECIPES: [&str; 7] = [
+const RECIPES: [&str; 8] = [
     "sprites-pix2pix",
     "sprites-cyclegan",
     "sprites-srgan",
     "patches-srgan",
     "sprites-palette",
+    "sprites-sr3",
     "sprites-style",
     "sprites",
 ];
@@ -92,25 +93,29 @@ fn section(folder: &Path, recipe: &str) -> Outcome<Section> {
     }
     let all: Arc<dyn Dataset> =
         data::open(&trained.recipe.data, &data::default_cache_dir(), &mut Unwatched)?.dataset.into();
-    let score = translation::score(&trained, all.clone(), &trained.recipe.sample, COUNTS, &mut Unwatched)?;
+    let snapshot = run.read_checkpoint(Some(trained.step))?.map(|(_, snapshot)| snapshot).unwrap_or_default();
     let mut section = Section {
         version: VERSION,
         step: trained.step,
         about: about(&run, &trained)?,
-        shown: shown(&trained, score.sheet.len()),
-        table: table(&score),
-        remarks: margins(&score.rows),
+        shown: vec![],
+        table: vec![],
+        remarks: vec![],
     };
-    let mut rows = score.sheet;
-    let snapshot = run.read_checkpoint(Some(trained.step))?.map(|(_, snapshot)| snapshot).unwrap_or_default();
-    if let (Some(goal), Some(first)) = (style::goal(&trained, &snapshot).transpose()?, rows.first()) {
-        let Some(like) = first.first() else { return Err("no picture is held out".into()) };
-        section.table = style::table(&trained, &goal, all.clone(), COUNTS.0)?;
-        section.shown.insert(0, "the style picture".into());
-        rows.insert(0, style::row(&goal, like, first.len())?);
+    let mut rows;
+    if let Some(goal) = style::goal(&trained, &snapshot).transpose()? {
+        let style::Repainted { table, sheet } = style::judge(&trained, &goal, all.clone(), COUNTS)?;
+        (section.table, rows) = (table, sheet);
+        section.shown = ["the style picture", "what went in", "what came out"].map(String::from).to_vec();
+    } else {
+        let options = &trained.recipe.sample;
+        let score = translation::score(&trained, all.clone(), options, COUNTS, &mut Unwatched)?;
+        (section.table, section.remarks) = (table(&score), margins(&score.rows));
+        section.shown = shown(&trained, score.sheet.len());
+        rows = score.sheet;
     }
     if palette::applies(&trained.recipe.data) {
-        let found = palette::judge(&trained, all, score.count)?;
+        let found = palette::judge(&trained, all, COUNTS.0)?;
         let count = found.truth.len().max(1) as f64;
         section.remarks.push(format!(
             "The palette is right for {:.1} % of {count} sprites; PSNR {:.2} dB and SSIM {:.3} to the same sprite by \

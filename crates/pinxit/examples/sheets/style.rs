@@ -26,17 +26,24 @@ pub(crate) fn goal(trained: &Trained, snapshot: &Snapshot) -> Option<Result<Goal
     Some(Goal::load(features, snapshot, &Device::flex()))
 }
 
-/// Content and style loss (Johnson et al. 2016, eq. 2 and 4) of at most `most` held-out pictures after and before they
-/// are repainted, as a table.
-pub(crate) fn table(
+/// What a run makes of held-out pictures.
+pub(crate) struct Repainted {
+    /// Content and style loss (Johnson et al. 2016, eq. 2 and 4) after and before.
+    pub(crate) table: Vec<Vec<String>>,
+    /// The style picture, pictures, and what they became.
+    pub(crate) sheet: Vec<Vec<Picture>>,
+}
+
+/// Repaints at most `most` held-out pictures, of which `shown` are shown.
+pub(crate) fn judge(
     trained: &Trained,
     goal: &Goal,
     all: Arc<dyn Dataset>,
-    most: usize,
-) -> Result<Vec<Vec<String>>> {
+    (most, shown): (usize, usize),
+) -> Result<Repainted> {
     let test = split::view(all, Split::Test, trained.recipe.data.holdout)?;
     let count = Dataset::len(&test).min(most);
-    let mut sums = [[0.0; 2]; 2];
+    let (mut sums, mut before, mut after) = ([[0.0; 2]; 2], Vec::new(), Vec::new());
     for start in (0..count).step_by(CHUNK) {
         let batch = Batch::read(&test, start..(start + CHUNK).min(count), &Device::flex());
         let request = Request {
@@ -45,24 +52,30 @@ pub(crate) fn table(
             options: trained.recipe.sample.clone(),
         };
         let made = trained.translator()?.translate(batch.images.clone(), &request, &mut Unwatched)?;
-        for (sums, y) in sums.iter_mut().zip([made.clamp(-1.0, 1.0), batch.images.clone()]) {
+        for (sums, y) in sums.iter_mut().zip([made.clone().clamp(-1.0, 1.0), batch.images.clone()]) {
             let losses =
                 goal.losses(Tensor::from_inner(batch.images.clone()), Tensor::from_inner(y), LAYER)?;
             for (sum, loss) in sums.iter_mut().zip(losses) {
                 *sum += batch.len() as f64 * f64::from(loss.into_scalar::<f32>());
             }
         }
+        before.extend(image_io::pictures(batch.images)?);
+        after.extend(image_io::pictures(made)?);
     }
     let line = |(name, sums): (&str, [f64; 2])| {
         let [content, style] = sums.map(|sum| format!("{:.4}", sum / count.max(1) as f64));
         vec![name.to_string(), content, style]
     };
     let head = vec![format!("{count} held-out pictures"), "content loss".into(), "style loss".into()];
-    Ok(std::iter::once(head).chain(["model", "what went in"].into_iter().zip(sums).map(line)).collect())
+    let table =
+        std::iter::once(head).chain(["model", "what went in"].into_iter().zip(sums).map(line)).collect();
+    [&mut before, &mut after].map(|row| row.truncate(shown));
+    let Some(like) = before.first() else { return Err(Error::config("no picture is held out")) };
+    Ok(Repainted { table, sheet: vec![row(goal, like, before.len())?, before, after] })
 }
 
 /// The style picture at the sides of `like`, and as many blank ones as make a row of `columns`.
-pub(crate) fn row(goal: &Goal, like: &Picture, columns: usize) -> Result<Vec<Picture>> {
+fn row(goal: &Goal, like: &Picture, columns: usize) -> Result<Vec<Picture>> {
     let Array { shape, values } = goal.picture();
     let data = TensorData::new(values.clone(), shape.clone());
     let sides = [like.shape.height, like.shape.width];

@@ -63,7 +63,7 @@ fn gram_matrices_of_vgg_are_those_of_pytorch() {
     for (i, features) in layers.of(Tensor::from_inner(picture), layers.count()).into_iter().enumerate() {
         let found = values(perceptual::gram(features).inner());
         let off = distance(&found, &golden.array(&format!("gram/{i}")).values);
-        assert!(off <= 1e-5, "layer {i}: {off:e}");
+        assert!(off <= 1e-4, "layer {i}: {off:e}");
     }
     assert_eq!(layers.count(), 4);
 }
@@ -110,7 +110,7 @@ fn picture(folder: &Path) -> std::path::PathBuf {
 fn recipe(style: &str) -> Recipe {
     let mut recipe = Recipe { family: "style".into(), ..Recipe::default() };
     recipe.data.source = "builtin:digits".into();
-    for (knob, value) in [("width", "4"), ("blocks", "1"), ("feature_steps", "2")] {
+    for (knob, value) in [("width", "4"), ("blocks", "1"), ("feature_steps", "2"), ("style_size", "16")] {
         recipe.set(&format!("model.{knob}"), value).unwrap();
     }
     recipe.model.insert("style".into(), style.into());
@@ -195,7 +195,8 @@ fn a_style_has_to_be_named_for_pictures_of_ones_own() {
     let mut recipe = recipe("");
     recipe.model.remove("style");
     recipe.data.source = folder.path().to_string_lossy().into_owned();
-    let run = Run::create(&folder.path().join("run"), &recipe).unwrap();
+    let runs = tempfile::tempdir().unwrap();
+    let run = Run::create(&runs.path().join("run"), &recipe).unwrap();
     let message = train(&run, &Device::flex(), &mut StopAfter(99)).unwrap_err().to_string();
     assert!(message.contains("model.style"), "{message}");
 }

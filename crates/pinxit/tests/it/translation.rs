@@ -172,8 +172,8 @@ fn gradients_and_weights_of_a_step_are_those_of_pytorch() {
             for (tensor, expected) in case.golden.under(&format!("{player}_after")) {
                 let found = &snapshot.tensors[&format!("train/{player}/{tensor}")];
                 // Adam's first step has the length of the rate however small the gradient, so that of one which
-                // is 0 but for rounding (a bias before a normalisation) takes the sign of the rounding.
-                let counts = |i: &usize| gradients[&tensor].values[*i].abs() > 1e-5 * largest;
+                // is near 0 (a bias before a normalisation) is a matter of rounding.
+                let counts = |i: &usize| gradients[&tensor].values[*i].abs() > 1e-3 * largest;
                 let of = |array: &Array| -> Vec<f32> {
                     // The step, beside which the weights are large.
                     let step = |i: usize| array.values[i] - before[&tensor].values[i];

@@ -32,6 +32,7 @@ shipped! {
     "cifar10-sngan",
     "cifar10-vqvae",
     "cifar10-wgan-gp",
+    "coco-style",
     "demo",
     "digits-cdcgan",
     "digits-cgan",
@@ -74,6 +75,7 @@ shipped! {
     "horse2zebra-cyclegan",
     "mnist-pixelcnn",
     "mnist-vae",
+    "monet2photo-cyclegan",
     "patches-srgan",
     "sprites",
     "sprites-cyclegan",
@@ -81,4 +83,5 @@ shipped! {
     "sprites-pix2pix",
     "sprites-sr3",
     "sprites-srgan",
+    "sprites-style",
 }

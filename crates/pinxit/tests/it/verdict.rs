@@ -16,7 +16,7 @@ fn verdict(holdout: f64) -> String {
         "family = 'pixelcnn'\n[data]\nsource = 'builtin:digits'\nholdout = {holdout}\n\
          [model]\nlevels = 17\nwidth = 32\nlayers = 4\ndropout = 0.0\n\
          [train]\nsteps = 2400\nbatch = 32\nlr = 2e-3\nwarmup = 30\nema = 0.995\n\
-         checkpoint_every = 600\njudge_every = 400\njudge_count = 256"
+         checkpoint_every = 400\njudge_every = 400\njudge_count = 256"
     );
     let folder = tempfile::tempdir().unwrap();
     let run = Run::create(&folder.path().join("run"), &Recipe::from_toml(&text, "here").unwrap()).unwrap();

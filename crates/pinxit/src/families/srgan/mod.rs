@@ -57,6 +57,8 @@ crate::knobs! {
         pub width: usize = 64,
         /// Its residual blocks.
         pub blocks: usize = 16,
+        /// Begin from the small picture, each pixel repeated, and learn only what is to be added.
+        pub anchor: bool = false,
         /// Distance from the right picture: `mse` or `l1`.
         pub content: Content = Content::L1,
         /// Weight of that distance, from 0; 1 when not given, 0 where `features` are named.
@@ -138,7 +140,7 @@ impl Srgan {
     }
 
     fn generator(&self, channels: usize, init: &mut Init) -> SrResnet {
-        SrResnet::new(channels, self.width, self.blocks, self.scale, init)
+        SrResnet::new(channels, [self.width, self.blocks, self.scale], self.anchor, init)
     }
 }
 

@@ -17,7 +17,9 @@ const WIDEST: usize = 8;
 
 /// SRResNet: x `[B, C, h, w]` -> `[B, c, h, w]` -> blocks -> `[B, c, r h, r w]` -> `[B, C, r h, r w]`.
 ///
-/// The last layer has no activation, so that what is right already costs nothing.
+/// The last layer has no activation, so that what is right already costs nothing. With an anchor the layers make only what
+/// is to be added to x, whose pixels are repeated (Du et al. 2021, "Anchor-based Plain Net for Mobile Image
+/// Super-Resolution").
 #[derive(Module, Debug)]
 pub(super) struct SrResnet {
     enter: Conv2d,
@@ -30,6 +32,8 @@ pub(super) struct SrResnet {
     up_activations: Vec<PRelu>,
     leave: Conv2d,
     factors: Vec<usize>,
+    /// Times that the pixels of x are repeated under what the layers add; 0 for no such anchor.
+    anchor: usize,
 }
 
 #[derive(Module, Debug)]
@@ -61,8 +65,20 @@ impl Block {
     }
 }
 
+/// Every pixel `scale` times in both directions: `[B, C, h, w]` -> `[B, C, scale h, scale w]`.
+fn repeated(x: Tensor<4>, scale: usize) -> Tensor<4> {
+    let ([batch, channels, height, width], times) = (x.dims(), scale * scale);
+    let copies: Tensor<5> = x.unsqueeze_dim::<5>(2).repeat_dim(2, times); // [B, C, times, h, w]
+    ops::pixel_shuffle(copies.reshape([batch, channels * times, height, width]), scale)
+}
+
 impl SrResnet {
-    pub(super) fn new(channels: usize, width: usize, blocks: usize, scale: usize, init: &mut Init) -> Self {
+    pub(super) fn new(
+        channels: usize,
+        [width, blocks, scale]: [usize; 3],
+        anchored: bool,
+        init: &mut Init,
+    ) -> Self {
         let factors = factors(scale);
         let ups = factors.iter().map(|factor| Conv2d::new(width, width * factor * factor, 3, init)).collect();
         Self {
@@ -75,12 +91,13 @@ impl SrResnet {
             up_activations: factors.iter().map(|_| PRelu::new(init)).collect(),
             leave: Conv2d::new(width, channels, 9, init),
             factors,
+            anchor: if anchored { scale } else { 0 },
         }
     }
 
     /// `[B, C, h, w]` -> `[B, C, scale h, scale w]`.
     pub(super) fn paint(&self, x: Tensor<4>, mode: &Mode) -> Tensor<4> {
-        let first = self.enter_activation.forward(self.enter.forward(x));
+        let first = self.enter_activation.forward(self.enter.forward(x.clone()));
         let mut h = first.clone();
         for block in &self.blocks {
             h = block.forward(h, mode);
@@ -89,7 +106,10 @@ impl SrResnet {
         for ((up, activation), &factor) in self.ups.iter().zip(&self.up_activations).zip(&self.factors) {
             h = activation.forward(ops::pixel_shuffle(up.forward(h), factor));
         }
-        self.leave.forward(h)
+        match self.anchor {
+            0 => self.leave.forward(h),
+            scale => self.leave.forward(h) + repeated(x, scale),
+        }
     }
 
     /// What it costs to make one picture of these sides.
@@ -184,5 +204,23 @@ impl SrDiscriminator {
         tally.linear(before * at[0] * at[1], UNITS, 1);
         tally.linear(UNITS, 1, 1);
         tally
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use burn::tensor::{Device, TensorData};
+
+    use super::*;
+
+    /// Analytic case: two channels of two pixels, three times as large.
+    #[test]
+    fn an_anchor_repeats_each_pixel() {
+        let x = TensorData::new(vec![1.0f32, 2.0, 3.0, 4.0], [1, 2, 1, 2]);
+        let found = repeated(Tensor::from_data(x, &Device::flex()), 3);
+        assert_eq!(found.dims(), [1, 2, 3, 6]);
+        let row = |a: f32, b: f32| [[a; 3], [b; 3]].concat().repeat(3);
+        assert_eq!(found.into_data().try_into_vec::<f32>().unwrap(), [row(1.0, 2.0), row(3.0, 4.0)].concat());
     }
 }

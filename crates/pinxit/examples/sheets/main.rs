@@ -23,12 +23,13 @@ use pinxit::watch::Unwatched;
 use serde::{Deserialize, Serialize};
 
 /// Names of the recipes, and so of the folders of their runs, in the order of the page.
-const RECIPES: [&str; 7] = [
+const RECIPES: [&str; 8] = [
     "sprites-pix2pix",
     "sprites-cyclegan",
     "sprites-srgan",
     "patches-srgan",
     "sprites-palette",
+    "sprites-sr3",
     "sprites-style",
     "sprites",
 ];

@@ -1,4 +1,4 @@
-"""Golden files of pictures to pictures: one whole step of pix2pix, of CycleGAN and of SRGAN.
+"""Golden files of pictures to pictures: one whole step of pix2pix, of CycleGAN, of SRGAN and of fast style transfer.
 
 The networks are written anew with PyTorch's layers after the papers, pix2pix's with `BatchNorm2d` on a batch of one
 picture as its authors have it, the losses are PyTorch's, and everything runs in double precision. A golden file holds
@@ -65,19 +65,20 @@ class ResnetBlock(nn.Module):
 
 
 class Resnet(nn.Module):
-    """Zhu et al. 2017, section 7.2."""
+    """Zhu et al. 2017, section 7.2, with ends of 7 pixels; of 9 in Johnson et al. 2016."""
 
-    def __init__(self, inputs, outputs, width, blocks):
+    def __init__(self, inputs, outputs, width, blocks, ends=7, nearest=False):
         super().__init__()
-        self.enter, self.leave = nn.Conv2d(inputs, width, 7), nn.Conv2d(width, outputs, 7)
+        self.enter, self.leave = nn.Conv2d(inputs, width, ends), nn.Conv2d(width, outputs, ends)
+        self.border = ends // 2
         self.downs = nn.ModuleList(nn.Conv2d(width << i, width << (i + 1), 3, 2, 1) for i in range(2))
         self.blocks = nn.ModuleList(ResnetBlock(4 * width) for _ in range(blocks))
-        self.ups = nn.ModuleList(
-            nn.ConvTranspose2d(width << (i + 1), width << i, 3, 2, 1, output_padding=1) for i in (1, 0)
-        )
+        ups = [(width << (i + 1), width << i) for i in (1, 0)]
+        self.ups = nn.ModuleList(nn.ConvTranspose2d(*up, 3, 2, 1, output_padding=1) for up in ups if not nearest)
+        self.upsamplers = nn.ModuleList(nn.Conv2d(*up, 3, 1, 1) for up in ups if nearest)
 
     def forward(self, x):
-        pad, norm = nn.ReflectionPad2d(3), lambda x: F.relu(F.instance_norm(x))
+        pad, norm = nn.ReflectionPad2d(self.border), lambda x: F.relu(F.instance_norm(x))
         x = norm(self.enter(pad(x)))
         for down in self.downs:
             x = norm(down(x))
@@ -85,6 +86,8 @@ class Resnet(nn.Module):
             x = block(x)
         for up in self.ups:
             x = norm(up(x))
+        for up in self.upsamplers:
+            x = norm(up(F.interpolate(x, scale_factor=2, mode="nearest")))
         return torch.tanh(self.leave(pad(x)))
 
 
@@ -158,6 +161,35 @@ class SrJudge(nn.Module):
         return self.verdict(F.leaky_relu(self.hidden(x.flatten(1)), 0.2))
 
 
+class Vgg(nn.Module):
+    """The convolutions of Simonyan and Zisserman 2015 as torchvision numbers them, for pictures in [-1, 1]."""
+
+    def __init__(self, blocks):
+        super().__init__()
+        layers, before, self.ends = [], 3, []
+        for i, (convs, width) in enumerate(blocks):
+            layers += [nn.MaxPool2d(2)] if i else []
+            for _ in range(convs):
+                layers += [nn.Conv2d(before, width, 3, 1, 1), nn.ReLU()]
+                before = width
+            self.ends.append(len(layers) - 1)
+        self.features = nn.Sequential(*layers)
+
+    def forward(self, x):
+        mean, deviation = (torch.tensor(v, dtype=x.dtype).view(1, 3, 1, 1) for v in
+                           ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
+        x, made = ((x + 1) / 2 - mean) / deviation, []
+        for i, layer in enumerate(self.features):
+            x = layer(x)
+            made += [x] if i in self.ends else []
+        return made
+
+
+def gram(features):
+    """Johnson et al. 2016, eq. 3."""
+    return torch.einsum("bchw,bdhw->bcd", features, features) / features[0].numel()
+
+
 def randomise(module, generator):
     with torch.no_grad():
         for name, p in module.named_parameters():
@@ -173,10 +205,10 @@ def named(prefixes, of):
 
 
 class Case:
-    def __init__(self, name, family, settings, shapes, g, d, buffers=False, lr=LR, beta1=0.5):
+    def __init__(self, name, family, settings, shapes, g, d, buffers=False, beta1=0.5, seed=None):
         self.name, self.family, self.settings = name, family, settings
-        self.lr, self.betas = lr, (beta1, 0.999)
-        generator = torch.Generator().manual_seed(sum(map(ord, name)))
+        self.lr, self.betas = LR, (beta1, 0.999)
+        generator = torch.Generator().manual_seed(sum(map(ord, seed or name)))
         for _, module in g + d:
             randomise(module, generator)
         self.g, self.d = g, d
@@ -203,6 +235,12 @@ class Case:
         self.tensors |= named(named_as, lambda p: p.grad)
         optimizer.step()
         self.tensors |= named([(f"{player}_after/{p}", m) for p, m in prefixes], lambda p: p)
+
+    def frozen(self, network):
+        """A loss network with random weights, which the file holds under phi/."""
+        randomise(network, torch.Generator().manual_seed(sum(map(ord, self.name)) + 1))
+        self.tensors |= {f"phi/{k}": p.detach().clone() for k, p in network.named_parameters()}
+        return network.double().requires_grad_(False)
 
     def write(self, losses):
         self.tensors |= {k: v.reshape(1) for k, v in losses.items()}
@@ -252,11 +290,13 @@ def cyclegan():
     case.write(dict(g_loss=game, cycle=cycle, identity=identity, d_loss=halves[0], d_loss_back=halves[1]))
 
 
-def srgan():
-    settings = dict(scale=4, width=3, blocks=2, content="mse", adversarial=0.05, d_width=2)
-    g, d = SrResnet(2, 3, 2, [2, 2]), SrJudge(2, 2)
-    shapes = [(3, 2, 8, 8), (3, 2, 8, 8)]
-    case = Case("srgan", "srgan", settings, shapes, [("", g)], [("", d)], buffers=True, lr=1e-4, beta1=0.9)
+def srgan(name, seed, channels, blocks, **more):
+    settings = dict(scale=4, width=3, blocks=2, content="mse", adversarial=0.05, d_width=2, **more)
+    g, d = SrResnet(channels, 3, 2, [2, 2]), SrJudge(channels, 2)
+    shapes = [(3, channels, 8, 8), (3, channels, 8, 8)]
+    # Seeds with which no gradient of D is so near 0 that rounding decides the sign of Adam's first step, which G then sees.
+    case = Case(name, "srgan", settings, shapes, [("", g)], [("", d)], buffers=True, beta1=0.9, seed=seed)
+    phi = case.frozen(Vgg(blocks)) if blocks else None
     del case.tensors["inputs"]
     small = F.interpolate(case.y, scale_factor=0.25, mode="bicubic", antialias=True)
     ones, bce = torch.ones_like, F.binary_cross_entropy_with_logits
@@ -266,11 +306,42 @@ def srgan():
     case.step("d", case.d, d_loss, case.g)
     verdict = d(made)
     content, game = F.mse_loss(made, case.y), bce(verdict, ones(verdict))
+    losses = dict(loss=content, g_loss=game, d_loss=d_loss)
+    if phi:
+        # Ledig et al. 2017, eq. 5, of the last layer.
+        losses["features"] = F.mse_loss(phi(made)[-1], phi(case.y)[-1])
+        content = settings["pixel"] * content + settings["feature"] * losses["features"]
+        losses["loss"] = content
     case.step("g", case.g, content + settings["adversarial"] * game, case.d)
-    case.write(dict(loss=content, g_loss=game, d_loss=d_loss))
+    case.write(losses)
+
+
+def style():
+    weights = dict(content_weight=300.0, style_weight=10.0, tv_weight=1.0)
+    settings = dict(width=3, blocks=1, style_size=20, **weights)
+    g = Resnet(3, 3, 3, 1, ends=9, nearest=True)
+    shapes = [(1, 3, 12, 20), (2, 3, 16, 20)]
+    case = Case("style", "style", settings, shapes, [("forward.Resnet.", g)], [], beta1=0.9)
+    phi = case.frozen(Vgg([(2, 4), (1, 6), (3, 5), (1, 7)]))
+    # A file of 8 bits holds it without rounding.
+    picture = ((case.x + 1) * 127.5).round() / 127.5 - 1
+    del case.tensors["inputs"]
+    x, y = case.y, g(case.y)
+    of_x, of_y, of_style = phi(x), phi(y), phi(picture)
+    content = F.mse_loss(of_y[2], of_x[2])
+    grams = [gram(layer) for layer in of_style[:4]]
+    case.tensors |= {"picture": picture} | {f"gram/{i}": g for i, g in enumerate(grams)}
+    style = sum(((gram(a) - b) ** 2).sum((1, 2)).mean() for a, b in zip(of_y, grams))
+    down, right = y[:, :, 1:] - y[:, :, :-1], y[..., 1:] - y[..., :-1]
+    tv = ((down**2).sum() + (right**2).sum()) / y.numel()
+    loss = sum(settings[k] * v for k, v in zip(weights, (content, style, tv)))
+    case.step("g", case.g, loss, case.d)
+    case.write(dict(loss=loss, content=content, style=style, tv=tv))
 
 
 if __name__ == "__main__":
     pix2pix()
-    srgan()
+    srgan("srgan", "sr", 2, [])
+    srgan("srgan_features", "srgan_features", 3, [(2, 4), (1, 6), (2, 5)], pixel=0.7, feature=100.0)
     cyclegan()
+    style()

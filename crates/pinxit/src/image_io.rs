@@ -264,12 +264,38 @@ fn write_file(path: &Path, bytes: &[u8], overwrite: Overwrite) -> Result<()> {
 /// # Errors
 /// [`Error::Io`] if the file can't be read, [`Error::Data`] if it is no usable picture.
 pub fn read_picture(path: &Path, shape: ImageShape, fit: Fit, background: u8) -> Result<Vec<f32>> {
+    let planes = read_planes(path)?.into_channels(shape.channels, background);
+    Ok(planar(&resize::fit(planes, shape.height, shape.width, fit, background)))
+}
+
+/// Reads a picture file and brings its longer side to `side` pixels: planar `[C, H, W]` values in `[-1, 1]`, and their
+/// shape.
+///
+/// # Errors
+/// As [`read_picture`].
+pub fn read_scaled(
+    path: &Path,
+    channels: usize,
+    side: usize,
+    background: u8,
+) -> Result<(Vec<f32>, ImageShape)> {
+    let planes = read_planes(path)?.into_channels(channels, background);
+    let longer = planes.height.max(planes.width).max(1);
+    let scaled = |length: usize| ((length * side + longer / 2) / longer).max(1);
+    let shape = ImageShape { channels, height: scaled(planes.height), width: scaled(planes.width) };
+    let fitted = resize::fit(planes, shape.height, shape.width, Fit::Crop, background);
+    Ok((planar(&fitted), shape))
+}
+
+fn read_planes(path: &Path) -> Result<Planes<u16>> {
     let bytes = fs::read(path).map_err(Error::io(path, "reading the picture"))?;
     let decoded = decode::decode(&bytes).map_err(|reason| Error::data(path, reason))?;
-    let planes = Planes::<u16>::from_image(&decoded.image).ok_or_else(|| {
+    Planes::<u16>::from_image(&decoded.image).ok_or_else(|| {
         Error::data(path, "floating-point pictures have no fixed range; save it with 8 or 16 bits")
-    })?;
-    let planes = planes.into_channels(shape.channels, background);
-    let fitted = resize::fit(planes, shape.height, shape.width, fit, background);
-    Ok(fitted.planes.iter().flatten().map(|&value| f32::from(value) / 32_767.5 - 1.0).collect())
+    })
+}
+
+/// Levels from 0 to 65,535 as values in `[-1, 1]`.
+fn planar(picture: &Planes<u16>) -> Vec<f32> {
+    picture.planes.iter().flatten().map(|&value| f32::from(value) / 32_767.5 - 1.0).collect()
 }

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use crate::checkpoint::{Array, Snapshot};
-use crate::data::{Batch, ImageShape};
+use crate::data::{Batch, Dataset, ImageShape};
 use crate::error::{Error, Result};
 use crate::watch::Watch;
 
@@ -41,6 +41,16 @@ impl Losses {
 /// A learner is a pure function of its recipe and the batches it was given: two learners that have
 /// seen the same steps are equal to the bit on the CPU, and so is one that was saved and loaded.
 pub trait Learner: Send {
+    /// Finds out what has to be known of the training pictures as a whole, or of other files, before the first step. A run
+    /// that goes on does without: its checkpoint holds what was found out.
+    ///
+    /// # Errors
+    /// Those of reading files; [`Error::Interrupted`] when the watcher stops it.
+    fn begin(&mut self, pictures: &dyn Dataset, watch: &mut dyn Watch) -> Result<()> {
+        let _ = (pictures, watch);
+        Ok(())
+    }
+
     /// Learns from one batch.
     ///
     /// # Errors

@@ -115,6 +115,7 @@ pub static BUILTIN_RECIPES: &[BuiltinRecipe] = &[
     BuiltinRecipe { name: "digits-vqvae", text: include_str!("../../../recipes/digits-vqvae.toml") },
     BuiltinRecipe { name: "digits-wgan", text: include_str!("../../../recipes/digits-wgan.toml") },
     BuiltinRecipe { name: "digits-wgan-gp", text: include_str!("../../../recipes/digits-wgan-gp.toml") },
+    BuiltinRecipe { name: "coco-style", text: include_str!("../../../recipes/coco-style.toml") },
     BuiltinRecipe { name: "div2k-srgan", text: include_str!("../../../recipes/div2k-srgan.toml") },
     BuiltinRecipe { name: "div2k-srresnet", text: include_str!("../../../recipes/div2k-srresnet.toml") },
     BuiltinRecipe { name: "facades-pix2pix", text: include_str!("../../../recipes/facades-pix2pix.toml") },
@@ -136,6 +137,10 @@ pub static BUILTIN_RECIPES: &[BuiltinRecipe] = &[
         name: "horse2zebra-cyclegan",
         text: include_str!("../../../recipes/horse2zebra-cyclegan.toml"),
     },
+    BuiltinRecipe {
+        name: "monet2photo-cyclegan",
+        text: include_str!("../../../recipes/monet2photo-cyclegan.toml"),
+    },
     BuiltinRecipe { name: "mnist-pixelcnn", text: include_str!("../../../recipes/mnist-pixelcnn.toml") },
     BuiltinRecipe { name: "mnist-vae", text: include_str!("../../../recipes/mnist-vae.toml") },
     BuiltinRecipe { name: "patches-srgan", text: include_str!("../../../recipes/patches-srgan.toml") },
@@ -145,6 +150,7 @@ pub static BUILTIN_RECIPES: &[BuiltinRecipe] = &[
     BuiltinRecipe { name: "sprites-pix2pix", text: include_str!("../../../recipes/sprites-pix2pix.toml") },
     BuiltinRecipe { name: "sprites-sr3", text: include_str!("../../../recipes/sprites-sr3.toml") },
     BuiltinRecipe { name: "sprites-srgan", text: include_str!("../../../recipes/sprites-srgan.toml") },
+    BuiltinRecipe { name: "sprites-style", text: include_str!("../../../recipes/sprites-style.toml") },
 ];
 
 /// The recipe in the file at `name`, or the shipped one called `name`.

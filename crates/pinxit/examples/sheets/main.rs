@@ -7,6 +7,7 @@
 //! checkpoint.
 
 mod palette;
+mod style;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -92,18 +93,29 @@ fn section(folder: &Path, recipe: &str) -> Outcome<Section> {
     }
     let all: Arc<dyn Dataset> =
         data::open(&trained.recipe.data, &data::default_cache_dir(), &mut Unwatched)?.dataset.into();
-    let score = translation::score(&trained, all.clone(), &trained.recipe.sample, COUNTS, &mut Unwatched)?;
+    let snapshot = run.read_checkpoint(Some(trained.step))?.map(|(_, snapshot)| snapshot).unwrap_or_default();
     let mut section = Section {
         version: VERSION,
         step: trained.step,
         about: about(&run, &trained)?,
-        shown: shown(&trained),
-        table: table(&score),
-        remarks: margins(&score.rows),
+        shown: vec![],
+        table: vec![],
+        remarks: vec![],
     };
-    let mut rows = score.sheet;
+    let mut rows;
+    if let Some(goal) = style::goal(&trained, &snapshot).transpose()? {
+        let style::Repainted { table, sheet } = style::judge(&trained, &goal, all.clone(), COUNTS)?;
+        (section.table, rows) = (table, sheet);
+        section.shown = ["the style picture", "what went in", "what came out"].map(String::from).to_vec();
+    } else {
+        let options = &trained.recipe.sample;
+        let score = translation::score(&trained, all.clone(), options, COUNTS, &mut Unwatched)?;
+        (section.table, section.remarks) = (table(&score), margins(&score.rows));
+        section.shown = shown(&trained, score.sheet.len());
+        rows = score.sheet;
+    }
     if palette::applies(&trained.recipe.data) {
-        let found = palette::judge(&trained, all, score.count)?;
+        let found = palette::judge(&trained, all, COUNTS.0)?;
         let count = found.truth.len().max(1) as f64;
         section.remarks.push(format!(
             "The palette is right for {:.1} % of {count} sprites; PSNR {:.2} dB and SSIM {:.3} to the same sprite by \
@@ -154,13 +166,12 @@ fn pictures(data: &DataRecipe) -> String {
     }
 }
 
-fn shown(trained: &Trained) -> Vec<String> {
+/// What `count` rows of a sheet are: nobody may know what should come out.
+fn shown(trained: &Trained, count: usize) -> Vec<String> {
     let hidden = trained.facts.inputs.is_none() && trained.model.inpaint().is_some();
     let first = if hidden { "what went in, its hidden square filled with the mean" } else { "what went in" };
     let rows = [first, "what came out", "what it should be"];
-    // Nobody knows what should come out of pictures without a pair.
-    let known = trained.facts.inputs.is_none_or(|inputs| inputs.paired);
-    rows[..if known { 3 } else { 2 }].iter().map(ToString::to_string).collect()
+    rows.iter().take(count).map(ToString::to_string).collect()
 }
 
 fn table(score: &Score) -> Vec<Vec<String>> {

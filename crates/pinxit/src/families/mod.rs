@@ -17,6 +17,7 @@ pub mod pixelrnn;
 pub mod r3gan;
 pub mod sngan;
 pub mod srgan;
+pub mod style;
 pub mod unet_gan;
 pub mod vae;
 pub mod vqvae;
@@ -151,6 +152,7 @@ pub static FAMILIES: &[&Family] = &[
     &pix2pix::FAMILY,
     &cyclegan::FAMILY,
     &srgan::FAMILY,
+    &style::FAMILY,
 ];
 
 /// Other names of families: what is typed, and the row that it means.

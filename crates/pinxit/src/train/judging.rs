@@ -175,7 +175,7 @@ pub(super) struct Costs {
 pub(super) fn probe(prepared: &Prepared, device: &Device, watch: &mut dyn Watch) -> Result<Option<Costs>> {
     /// Real pictures that stand in for painted ones.
     const STAND_INS: usize = 16;
-    let learner = prepared.learner(device)?;
+    let learner = prepared.blank(device)?;
     let train = &prepared.pictured.train;
     if learner.model().generate().is_none() || train.len() < STAND_INS {
         return Ok(None);

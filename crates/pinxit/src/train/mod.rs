@@ -157,7 +157,11 @@ impl<'a> Session<'a> {
         device: &'a Device,
         watch: &'a mut dyn TrainWatch,
     ) -> Result<Self> {
-        let learner = prepared.learner(device)?;
+        let saved = run.read_checkpoint(None)?;
+        let learner = match saved {
+            Some(_) => prepared.blank(device)?,
+            None => prepared.learner(device, watch)?,
+        };
         let meter = Meter::new(0.0);
         let health = Health::default();
         let observer = match learner.watched() && prepared.recipe.train.look_every.is_some() {
@@ -180,7 +184,7 @@ impl<'a> Session<'a> {
             bench,
             tensorboard,
         };
-        if let Some((step, snapshot)) = run.read_checkpoint(None)? {
+        if let Some((step, snapshot)) = saved {
             session.restore(step, &snapshot)?;
         }
         run.rewind_records(session.step)?;
@@ -310,7 +314,7 @@ impl<'a> Session<'a> {
                 }
             }
             None => {
-                self.learner = self.prepared.learner(self.device)?;
+                self.learner = self.prepared.learner(self.device, self.watch)?;
                 (self.step, self.health) = (0, Health::default());
             }
         }

@@ -69,8 +69,16 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    pub(super) fn learner(&self, device: &Device) -> Result<Box<dyn Learner>> {
+    /// A learner for a checkpoint to be loaded into.
+    pub(super) fn blank(&self, device: &Device) -> Result<Box<dyn Learner>> {
         (self.family.learner)(&self.recipe, &self.facts, device)
+    }
+
+    /// A learner before its first step.
+    pub(super) fn learner(&self, device: &Device, watch: &mut dyn Watch) -> Result<Box<dyn Learner>> {
+        let mut learner = self.blank(device)?;
+        learner.begin(self.loader.dataset(), watch)?;
+        Ok(learner)
     }
 
     /// Seconds of one step, taken for its time alone.
@@ -243,7 +251,7 @@ fn budget(recipe: &Recipe, machine: &Machine) -> Budget {
 /// Seconds of one step, measured on a learner that is then thrown away, so that measuring leaves
 /// no trace in the run.
 fn probe(prepared: &Prepared, device: &Device, watch: &mut dyn Watch) -> Result<f64> {
-    let mut learner = prepared.learner(device)?;
+    let mut learner = prepared.learner(device, watch)?;
     let mut take = |number| prepared.take_step(learner.as_mut(), number);
     take(0)?; // the first step warms caches and pools
     let mut times = Vec::new();

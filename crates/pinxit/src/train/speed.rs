@@ -68,7 +68,7 @@ pub struct Painting {
 pub fn speed(recipe: Recipe, device: &Device, seconds: f64, watch: &mut dyn Watch) -> Result<Speed> {
     machine::reset_peak_memory();
     let prepared = preflight::prepare(recipe, device, Start::Resumed { seconds_per_step: None }, watch)?;
-    let mut learner = prepared.learner(device)?;
+    let mut learner = prepared.learner(device, watch)?;
     let (first_step, step) = steps(&prepared, learner.as_mut(), seconds / 2.0, watch)?;
     watch.progress(TASK, 50, 100);
     let model = learner.model();

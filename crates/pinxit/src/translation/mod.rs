@@ -3,13 +3,14 @@
 //! A generator G turns one picture into another, and a discriminator D judges patches of it (Isola et al.
 //! 2017). Where the pictures come in pairs, G is also told how far it is from the right one
 //! ([`paired`]); where there are two sets without pairs, two generators learn to undo each other
-//! ([`cycle`]).
+//! ([`cycle`]). How alike two pictures look to a network that was trained for something else is in [`perceptual`].
 
 pub mod cycle;
 pub mod knobs;
 pub mod model;
 pub mod nets;
 pub mod paired;
+pub mod perceptual;
 pub mod pool;
 pub mod setup;
 

@@ -46,23 +46,33 @@ pub struct Painters {
     pub backward: Option<Generator>,
 }
 
+/// What goes in in training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Inputs {
+    /// Pictures that each belong to the one that is to come out.
+    Pairs,
+    /// Pictures of another set.
+    Others,
+    /// The pictures of the one set that there is; what should come out of them nobody knows.
+    Themselves,
+}
+
 /// The averaged generators and what surrounds them.
 #[derive(Debug)]
 pub struct TranslationModel {
-    pub(super) network: Ema<Painters>,
+    pub(crate) network: Ema<Painters>,
     /// Of what comes out.
-    pub(super) shape: ImageShape,
+    pub(crate) shape: ImageShape,
     /// Channels of what goes in.
-    pub(super) input: usize,
-    /// Whether what went in in training belonged to what came out.
-    pub(super) paired: bool,
+    pub(crate) input: usize,
+    pub(crate) inputs: Inputs,
     /// Both sides must divide by this.
-    pub(super) multiple: usize,
+    pub(crate) multiple: usize,
     /// Whether the network knows pictures of one size alone.
-    pub(super) fixed: bool,
+    pub(crate) fixed: bool,
     /// The recipe's `[sample]` table, under the request's options.
-    pub(super) sample: toml::Table,
-    pub(super) device: Device,
+    pub(crate) sample: toml::Table,
+    pub(crate) device: Device,
 }
 
 impl TranslationModel {
@@ -153,6 +163,9 @@ impl Translate for TranslationModel {
     }
 
     fn example(&self, batch: &Batch, options: &toml::Table) -> Result<Example> {
+        if self.inputs == Inputs::Themselves {
+            return Ok(Example { inputs: batch.images.clone(), truth: None });
+        }
         let Some(inputs) = &batch.inputs else {
             return Err(Error::config("the pictures have none beside them to be made from"));
         };
@@ -160,6 +173,6 @@ impl Translate for TranslationModel {
             Direction::Forward => (inputs.clone(), batch.images.clone()),
             Direction::Backward => (batch.images.clone(), inputs.clone()),
         };
-        Ok(Example { inputs, truth: self.paired.then_some(truth) })
+        Ok(Example { inputs, truth: (self.inputs == Inputs::Pairs).then_some(truth) })
     }
 }

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::cycle::CycleLearner;
 use super::knobs::{Net, Settings, TranslationKnobs, inputs};
-use super::model::{Painters, TranslateKnobs, TranslationModel};
+use super::model::{Inputs, Painters, TranslateKnobs, TranslationModel};
 use super::nets::{Generator, PatchDiscriminator};
 use super::paired::PairedLearner;
 use crate::checkpoint::Snapshot;
@@ -188,7 +188,7 @@ fn around(
         network: Ema::new(painters),
         shape: facts.shape,
         input: parts.ends[0],
-        paired: parts.paired,
+        inputs: if parts.paired { Inputs::Pairs } else { Inputs::Others },
         multiple: parts.settings.multiple(),
         fixed: parts.settings.net == Net::Unet,
         sample: recipe.sample.clone(),

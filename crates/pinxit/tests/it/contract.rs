@@ -48,6 +48,7 @@ fn recipe(family: &Family) -> Recipe {
         ("model", family.model_knobs, "dropout", "0.1"),
         ("model", family.model_knobs, "width", "16"),
         ("model", family.model_knobs, "d_steps", "2"),
+        ("model", family.model_knobs, "feature_steps", "3"),
     ] {
         if knobs.iter().any(|knob| knob.name == key) {
             recipe.set(&format!("{table}.{key}"), value).unwrap();

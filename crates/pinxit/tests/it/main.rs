@@ -24,6 +24,7 @@ mod optim;
 mod recipes;
 mod samplers;
 mod schedules;
+mod style;
 mod torch_layers;
 mod translation;
 mod unet;

@@ -16,14 +16,16 @@ use crate::adversarial::Loss;
 use crate::adversarial::learner::mode;
 use crate::adversarial::player::{Bill, Player};
 use crate::checkpoint::Snapshot;
-use crate::data::{Batch, DataFacts, ImageShape};
+use crate::data::{Batch, DataFacts, Dataset, ImageShape};
 use crate::error::{Error, Result};
 use crate::knobs;
+use crate::metrics::extract::{Layers, Learning};
 use crate::model::{Canvas, Example, Learner, Losses, Model, Request, Step, Translate, check_shape};
 use crate::nn::ops::{self, Reduction};
 use crate::nn::{AdamConfig, Budget, Cost, Ema, Init, Mode, params, ramped_decay};
 use crate::recipe::{Recipe, TrainRecipe};
 use crate::rng::{Purpose, Rng};
+use crate::translation::perceptual;
 use crate::watch::Watch;
 
 use degrade::Degradation;
@@ -31,6 +33,8 @@ use nets::{SrDiscriminator, SrResnet};
 
 /// Pixels of what comes out, over all pictures, that go through the network at once, to bound memory.
 const PIXELS_AT_ONCE: usize = 262_144;
+/// Weight of the differences of features: section 2.2.1, "rescaling factor of approximately 0.006".
+const FEATURE: f64 = 0.006;
 /// Channels and blocks beyond which no machine follows.
 const MOST: usize = 4096;
 
@@ -55,6 +59,15 @@ crate::knobs! {
         pub blocks: usize = 16,
         /// Distance from the right picture: `mse` or `l1`.
         pub content: Content = Content::L1,
+        /// Weight of that distance, from 0; 1 when not given, 0 where `features` are named.
+        pub pixel: Option<f64> = None,
+        /// Network whose features are compared too: `own` learns from the run's pictures, anything else is a file of weights of
+        /// torchvision's VGG-19 or VGG-16 (.pth or .safetensors).
+        pub features: Option<String> = None,
+        /// Weight of the difference of features, from 0; the paper's 0.006 when not given, 0 where no `features` are named.
+        pub feature: Option<f64> = None,
+        /// Steps for which an `own` network learns before the first step.
+        pub feature_steps: u32 = 400,
         /// Weight of the discriminator's verdict: 0 trains SRResNet alone, 1e-3 is SRGAN's.
         pub adversarial: f64 = 0.0,
         /// Channels of the discriminator's first layer.
@@ -80,6 +93,8 @@ impl Srgan {
         }
         for (name, value, most) in [
             ("adversarial", self.adversarial, f64::MAX),
+            ("pixel", self.pixel(), f64::MAX),
+            ("feature", self.feature(), f64::MAX),
             ("blur", self.blur, 10.0),
             ("noise", self.noise, 1.0),
         ] {
@@ -106,6 +121,18 @@ impl Srgan {
         Ok(())
     }
 
+    fn pixel(&self) -> f64 {
+        self.pixel.unwrap_or(if self.features.is_some() { 0.0 } else { 1.0 })
+    }
+
+    fn feature(&self) -> f64 {
+        self.feature.unwrap_or(if self.features.is_some() { FEATURE } else { 0.0 })
+    }
+
+    fn features(&self) -> &str {
+        self.features.as_deref().unwrap_or(Layers::OWN)
+    }
+
     fn degradation(&self) -> Degradation {
         Degradation { scale: self.scale, blur: self.blur, noise: self.noise, jpeg: self.jpeg }
     }
@@ -130,7 +157,8 @@ fn read(recipe: &Recipe, facts: &DataFacts) -> Result<Srgan> {
 }
 
 fn resolve(recipe: &mut Recipe, facts: &DataFacts, _: Budget) -> Result<()> {
-    let own = read(recipe, facts)?;
+    let mut own = read(recipe, facts)?;
+    (own.pixel, own.feature) = (Some(own.pixel()), Some(own.feature()));
     let sample: SrSampleKnobs = knobs::parse(&recipe.sample, "sample")?;
     // Section 3.2: batches of 16, Adam with 1e-4.
     recipe.train.lr.get_or_insert(1e-4);
@@ -143,7 +171,12 @@ fn resolve(recipe: &mut Recipe, facts: &DataFacts, _: Budget) -> Result<()> {
 fn cost(recipe: &Recipe, facts: &DataFacts) -> Result<Cost> {
     let own = read(recipe, facts)?;
     let ImageShape { channels, height, width } = facts.shape;
-    let g = SrResnet::cost(channels, own.width, own.blocks, own.scale, [height, width]).cost();
+    let mut g = SrResnet::cost(channels, own.width, own.blocks, own.scale, [height, width]).cost();
+    if own.feature() > 0.0 {
+        let phi = Layers::cost(own.features(), channels, [height, width]).cost();
+        g.forward_macs += 2 * phi.forward_macs;
+        g.activation_bytes += 2 * phi.activation_bytes;
+    }
     if own.adversarial == 0.0 {
         return Ok(g);
     }
@@ -166,8 +199,9 @@ fn learner(recipe: &Recipe, facts: &DataFacts, device: &Device) -> Result<Box<dy
     let player = |d| Player::new(d, adam, lr, &recipe.train);
     let d = (own.adversarial > 0.0)
         .then(|| player(SrDiscriminator::new(channels, own.d_width, [height, width], &mut init)));
-    let TrainRecipe { ema, .. } = recipe.train;
-    Ok(Box::new(SrLearner { g: Player::new(g, adam, lr, &recipe.train), d, ema, model }))
+    let TrainRecipe { ema, seed, .. } = recipe.train;
+    let g = Player::new(g, adam, lr, &recipe.train);
+    Ok(Box::new(SrLearner { g, d, layers: None, ema, seed, model }))
 }
 
 fn model(recipe: &Recipe, facts: &DataFacts, snapshot: &Snapshot, device: &Device) -> Result<Box<dyn Model>> {
@@ -187,7 +221,10 @@ fn around(g: &SrResnet, own: &Srgan, recipe: &Recipe, facts: &DataFacts, device:
 struct SrLearner {
     g: Player<SrResnet>,
     d: Option<Player<SrDiscriminator>>,
+    /// The network whose features are compared, if they are; none before the run begins.
+    layers: Option<Layers>,
     ema: f64,
+    seed: u64,
     /// Holds the averaged weights of G.
     model: SrModel,
 }
@@ -199,6 +236,14 @@ fn sides(own: &Srgan, part: &Batch, step: &Step) -> Result<[Tensor<4>; 2]> {
     let small = own.degradation().apply(part.images.clone(), streams)?;
     let device = part.images.device().autodiff();
     Ok([small, part.images.clone()].map(|images| ops::onto(images, &device)))
+}
+
+/// The difference of features of pictures made and right ones (eq. 5) in the last layer that is not less than a pixel:
+/// VGG_5,4 of VGG-19.
+fn feature_loss(layers: &Layers, made: Tensor<4>, right: Tensor<4>) -> Option<Tensor<1>> {
+    let [_, _, height, width] = made.dims();
+    let count = layers.count().min(1 + height.min(width).max(1).ilog2() as usize);
+    Some(perceptual::content(layers.of(made, count).pop()?, layers.of(right, count).pop()?))
 }
 
 impl SrLearner {
@@ -218,18 +263,29 @@ impl SrLearner {
         Ok(Losses(losses))
     }
 
-    /// One step of G: eq. 3 with the distance between pixels as content, eq. 6.
+    /// One step of G: eq. 3 with the distance between pixels, that of features or both as content, eq. 6.
     fn teach_g(&mut self, batch: &Batch, step: &Step) -> Result<Losses> {
-        let own = &self.model.own;
+        let (own, layers) = (&self.model.own, &self.layers);
+        if own.feature() > 0.0 && layers.is_none() {
+            return Err(Error::config(
+                "the network that tells features has to be known before the first step",
+            ));
+        }
         let d = self.d.as_ref().map(|d| params::frozen(&d.network));
         let bill = |g: &SrResnet, part: &Batch| {
             let ([x, y], mode) = (sides(own, part, step)?, mode(part, step));
             let made = g.paint(x, &mode);
-            let content = match own.content {
-                Content::Mse => ops::mse_loss(made.clone(), y, Reduction::Mean),
-                Content::L1 => ops::l1_loss(made.clone(), y, Reduction::Mean),
+            let pixels = match own.content {
+                Content::Mse => ops::mse_loss(made.clone(), y.clone(), Reduction::Mean),
+                Content::L1 => ops::l1_loss(made.clone(), y.clone(), Reduction::Mean),
             };
+            let mut content = pixels * own.pixel();
+            let features = layers.as_ref().and_then(|layers| feature_loss(layers, made.clone(), y));
+            if let Some(features) = &features {
+                content = content + features.clone() * own.feature();
+            }
             let mut measures = vec![("loss", content.clone())];
+            measures.extend(features.map(|features| ("features", features)));
             let loss = match &d {
                 None => content,
                 Some(d) => {
@@ -247,6 +303,15 @@ impl SrLearner {
 }
 
 impl Learner for SrLearner {
+    fn begin(&mut self, pictures: &dyn Dataset, watch: &mut dyn Watch) -> Result<()> {
+        let SrModel { own, device, .. } = &self.model;
+        if own.feature() > 0.0 {
+            let learning = Learning { steps: own.feature_steps, seed: self.seed, ..Learning::default() };
+            self.layers = Some(Layers::open(own.features(), pictures, learning, device, watch)?);
+        }
+        Ok(())
+    }
+
     fn step(&mut self, batch: &Batch, step: &Step) -> Result<Losses> {
         let of_d = self.teach_d(batch, step)?;
         let mut losses = self.teach_g(batch, step)?;
@@ -270,14 +335,17 @@ impl Learner for SrLearner {
     fn save(&self, to: &mut Snapshot) -> Result<()> {
         self.model.network.save("model", to)?;
         self.g.save("g", to)?;
+        self.layers.as_ref().map_or(Ok(()), |layers| layers.save(to))?;
         self.d.as_ref().map_or(Ok(()), |d| d.save("d", to))
     }
 
     fn load(&mut self, from: &Snapshot) -> Result<()> {
         let g = self.g.loaded("g", from)?;
         let d = self.d.as_ref().map(|d| d.loaded("d", from)).transpose()?;
+        let SrModel { own, device, .. } = &self.model;
+        let layers = (own.feature() > 0.0).then(|| Layers::load(own.features(), from, device)).transpose()?;
         self.model.network.load("model", from)?;
-        (self.g, self.d) = (g, d);
+        (self.g, self.d, self.layers) = (g, d, layers);
         Ok(())
     }
 }

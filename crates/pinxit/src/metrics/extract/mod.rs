@@ -1,10 +1,12 @@
 //! Networks that turn pictures into features.
 
 mod inception;
+mod layers;
 mod own;
 mod pickle;
 pub mod resize;
 mod torch_file;
+mod vgg;
 mod weights;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::image_io::Picture;
 
 use inception::Inception;
+pub use layers::Layers;
 pub use own::{Learning, OwnExtractor};
 pub use resize::Resize;
 

@@ -19,7 +19,7 @@ use crate::data::augment::Augment;
 use crate::data::{self, Dataset, ImageShape};
 use crate::error::{Error, Result};
 use crate::image_io::Picture;
-use crate::nn::{Activation, Adam, AdamConfig, Conv2d, GroupNorm, Init, Linear, ops, params};
+use crate::nn::{Activation, Adam, AdamConfig, Conv2d, GroupNorm, Init, Linear, Tally, ops, params};
 use crate::recipe::DataRecipe;
 use crate::rng::{Purpose, Rng};
 use crate::watch::Watch;
@@ -61,7 +61,7 @@ impl Default for Learning {
 
 /// What the file of an extractor says of it besides its weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Config {
+pub(super) struct Config {
     version: u32,
     /// Shape to which pictures are brought.
     shape: ImageShape,
@@ -156,19 +156,18 @@ impl OwnExtractor {
         let damaged = |e: &dyn std::fmt::Display| {
             Error::checkpoint(path, format!("it is no extractor of Pinxit ({e})"))
         };
-        let config: Config =
-            serde_json::from_str(snapshot.note("extractor", path)?).map_err(|e| damaged(&e))?;
-        let shape = config.shape;
-        if config.version != VERSION
-            || !(1..=4).contains(&shape.channels)
-            || shape.height.max(shape.width) > SIDE
-        {
-            return Err(damaged(&"another version"));
-        }
+        let config = Config::from_json(snapshot.note("extractor", path)?).map_err(|e| damaged(&e))?;
         let network = Network::new(&config, &mut Init::new(0, device));
         let network = params::import(network, &snapshot.part("network/")).map_err(|e| damaged(&e))?;
         let identity = config.identity(config.kind(), weights::hexadecimal(&bytes));
         Ok(Self { network, config, identity, device: device.clone() })
+    }
+}
+
+impl OwnExtractor {
+    /// The network, and what it learned from.
+    pub(super) fn into_parts(self) -> (Network, Config) {
+        (self.network, self.config)
     }
 }
 
@@ -209,6 +208,26 @@ impl Config {
             learning,
             pictures: data::fingerprint(dataset),
         }
+    }
+
+    /// As text in a file.
+    pub(super) fn to_json(&self) -> Result<String> {
+        serde_json::to_string(self)
+            .map_err(|e| Error::config(format!("the extractor's settings have no JSON form: {e}")))
+    }
+
+    /// What [`to_json`](Self::to_json) wrote.
+    pub(super) fn from_json(text: &str) -> Result<Self> {
+        let found: Option<Self> = serde_json::from_str(text).ok();
+        found
+            .filter(Self::is_known)
+            .ok_or_else(|| Error::config("it is no extractor of this version of Pinxit"))
+    }
+
+    /// Whether this version of Pinxit can have written it.
+    fn is_known(&self) -> bool {
+        let ImageShape { channels, height, width } = self.shape;
+        self.version == VERSION && (1..=4).contains(&channels) && height.max(width) <= SIDE
     }
 
     /// What it learned.
@@ -262,14 +281,14 @@ impl Stage {
 }
 
 #[derive(Module, Debug)]
-struct Network {
+pub(super) struct Network {
     stages: Vec<Stage>,
     /// To classes, or to what contrastive learning compares.
     head: Linear,
 }
 
 impl Network {
-    fn new(config: &Config, init: &mut Init) -> Self {
+    pub(super) fn new(config: &Config, init: &mut Init) -> Self {
         let mut input = config.shape.channels;
         let stage = |(i, &output): (usize, &usize)| {
             let stage = Stage::new(input, output, if i == 0 { 1 } else { 2 }, init);
@@ -279,6 +298,33 @@ impl Network {
         let stages = CHANNELS.iter().enumerate().map(stage).collect();
         let outputs = if config.classes > 0 { config.classes } else { PROJECTION };
         Self { stages, head: Linear::new(FEATURES, outputs, init) }
+    }
+
+    /// Number of stages.
+    pub(super) fn stages(&self) -> usize {
+        self.stages.len()
+    }
+
+    /// What comes out of each of the first `count` stages: `[B, C, H, W]` -> `[B, 32, H, W]`, `[B, 64, H / 2, W / 2]`, ...
+    pub(super) fn forward(&self, pictures: Tensor<4>, count: usize) -> Vec<Tensor<4>> {
+        let mut x = pictures;
+        let mut stage = |stage: &Stage| {
+            x = stage.forward(x.clone());
+            x.clone()
+        };
+        self.stages.iter().take(count).map(&mut stage).collect()
+    }
+
+    /// What the stages cost for one picture of these channels and sides.
+    pub(super) fn cost(mut channels: usize, sides: [usize; 2]) -> Tally {
+        let mut tally = Tally::default();
+        for (level, after) in CHANNELS.into_iter().enumerate() {
+            let sides = sides.map(|side| (side >> level).max(1));
+            tally.conv2d(channels, after, 3, if level == 0 { 1 } else { 2 }, sides);
+            tally.group_norm(after, sides);
+            channels = after;
+        }
+        tally
     }
 
     /// `[B, C, H, W]` -> `[B, FEATURES]`.
@@ -322,8 +368,7 @@ fn learn(dataset: &dyn Dataset, config: &Config, device: &Device, watch: &mut dy
 fn save(network: &Network, config: &Config, path: &Path) -> Result<()> {
     let mut snapshot = Snapshot::default();
     snapshot.add_part("network/", params::export(network)?);
-    let note = serde_json::to_string(config).map_err(|e| Error::checkpoint(path, e.to_string()))?;
-    snapshot.notes.insert("extractor".into(), note);
+    snapshot.notes.insert("extractor".into(), config.to_json()?);
     snapshot.write(path)
 }
 

@@ -11,7 +11,7 @@ use super::knobs::{Net, Settings};
 use crate::nn::{Init, Mode, Tally, Weights};
 
 pub use patch::PatchDiscriminator;
-pub use resnet::ResnetGenerator;
+pub use resnet::{Growth, ResnetGenerator, ResnetSettings};
 pub use unet::UnetGenerator;
 
 /// Standard deviation of first weights (Isola et al. 2017, section 6.2; Zhu et al. 2017, section 7.1).
@@ -34,7 +34,7 @@ impl Generator {
     pub fn new(settings: &Settings, [input, output]: [usize; 2], init: &mut Init) -> Self {
         init.with(WEIGHTS, |init| match settings.net {
             Net::Unet => Self::Unet(UnetGenerator::new(settings, [input, output], init)),
-            Net::Resnet => Self::Resnet(ResnetGenerator::new(settings, [input, output], init)),
+            Net::Resnet => Self::Resnet(ResnetGenerator::new(resnet(settings), [input, output], init)),
         })
     }
 
@@ -50,7 +50,13 @@ impl Generator {
     pub fn cost(settings: &Settings, ends: [usize; 2], sides: [usize; 2]) -> Tally {
         match settings.net {
             Net::Unet => UnetGenerator::cost(settings, ends, sides),
-            Net::Resnet => ResnetGenerator::cost(settings, ends, sides),
+            Net::Resnet => ResnetGenerator::cost(resnet(settings), ends, sides),
         }
     }
+}
+
+/// The residual generator of Zhu et al. 2017, section 7.2: ends of 7 pixels.
+fn resnet(settings: &Settings) -> ResnetSettings {
+    let Settings { width, blocks, dropout, .. } = *settings;
+    ResnetSettings { width, blocks, dropout, ends: 7, growth: Growth::Transposed }
 }

@@ -6,7 +6,31 @@ use burn::tensor::Tensor;
 
 use super::EPS;
 use crate::nn::{Activation, Conv2d, ConvTranspose2d, Dropout, Init, InstanceNorm2d, Mode, Tally, ops};
-use crate::translation::knobs::Settings;
+
+/// What a [`ResnetGenerator`] is built by.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ResnetSettings {
+    /// Channels of the first layer.
+    pub width: usize,
+    /// Residual blocks.
+    pub blocks: usize,
+    /// Probability with which a block drops values.
+    pub dropout: f64,
+    /// Kernel of the first and the last convolution, odd.
+    pub ends: usize,
+    /// How pictures grow again.
+    pub growth: Growth,
+}
+
+/// How the way out doubles the sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Growth {
+    /// Transposed convolutions, as the papers have it.
+    Transposed,
+    /// Every pixel four times and a convolution, which leaves no checkerboard: Odena et al. 2016, "Deconvolution and
+    /// Checkerboard Artifacts".
+    Nearest,
+}
 
 /// Halvings on the way in, and doublings on the way out.
 const HALVINGS: usize = 2;
@@ -20,9 +44,13 @@ pub struct ResnetGenerator {
     enter: Conv2d,
     downs: Vec<Conv2d>,
     blocks: Vec<Block>,
+    /// The way out by one growth, or by the other.
     ups: Vec<ConvTranspose2d>,
+    upsamplers: Vec<Conv2d>,
     leave: Conv2d,
     norm: InstanceNorm2d,
+    /// Pixels that are mirrored at the ends.
+    border: usize,
 }
 
 /// x + conv(relu(conv(x))), normalised after each convolution: He et al. 2016 without the last ReLU.
@@ -52,9 +80,9 @@ impl Block {
 
 impl ResnetGenerator {
     /// A fresh network from `input` to `output` channels.
-    pub fn new(settings: &Settings, [input, output]: [usize; 2], init: &mut Init) -> Self {
+    pub fn new(settings: ResnetSettings, [input, output]: [usize; 2], init: &mut Init) -> Self {
         let width = |level: usize| settings.width << level;
-        let enter = Conv2d::new(input, width(0), 7, init).with_padding(0);
+        let enter = Conv2d::new(input, width(0), settings.ends, init).with_padding(0);
         let downs =
             (0..HALVINGS).map(|i| Conv2d::new(width(i), width(i + 1), 3, init).with_stride(2)).collect();
         let blocks =
@@ -63,15 +91,22 @@ impl ResnetGenerator {
             let up = ConvTranspose2d::new(width(i + 1), width(i), 3, init);
             up.with_stride(2).with_padding(1).with_output_padding(1)
         };
-        let ups = (0..HALVINGS).rev().map(&mut up).collect();
-        let leave = Conv2d::new(width(0), output, 7, init).with_padding(0);
-        Self { enter, downs, blocks, ups, leave, norm: InstanceNorm2d::new(EPS) }
+        let levels = (0..HALVINGS).rev();
+        let (ups, upsamplers) = match settings.growth {
+            Growth::Transposed => (levels.map(&mut up).collect(), Vec::new()),
+            Growth::Nearest => {
+                (Vec::new(), levels.map(|i| Conv2d::new(width(i + 1), width(i), 3, init)).collect())
+            }
+        };
+        let leave = Conv2d::new(width(0), output, settings.ends, init).with_padding(0);
+        let (norm, border) = (InstanceNorm2d::new(EPS), settings.ends / 2);
+        Self { enter, downs, blocks, ups, upsamplers, leave, norm, border }
     }
 
     /// `[B, input, H, W]` -> `[B, output, H, W]`; the sides must divide by 4 and be at least 8.
     pub fn paint(&self, x: Tensor<4>, mode: &Mode) -> Tensor<4> {
         let normed = |x| self.norm.forward(x, Activation::Relu);
-        let mut x = normed(self.enter.forward(ops::reflection_pad(x, 3)));
+        let mut x = normed(self.enter.forward(ops::reflection_pad(x, self.border)));
         for down in &self.downs {
             x = normed(down.forward(x));
         }
@@ -81,19 +116,18 @@ impl ResnetGenerator {
         for up in &self.ups {
             x = normed(up.forward(x));
         }
-        self.leave.forward(ops::reflection_pad(x, 3)).tanh()
+        for upsampler in &self.upsamplers {
+            x = normed(upsampler.forward(ops::upsample_nearest2(x)));
+        }
+        self.leave.forward(ops::reflection_pad(x, self.border)).tanh()
     }
 
     /// What it costs for one picture of these sides.
-    pub(super) fn cost(
-        settings: &Settings,
-        [input, output]: [usize; 2],
-        [height, width]: [usize; 2],
-    ) -> Tally {
+    pub fn cost(settings: ResnetSettings, [input, output]: [usize; 2], [height, width]: [usize; 2]) -> Tally {
         let mut tally = Tally::default();
         let channels = |level: usize| settings.width << level;
         let sides = |level: usize| [height >> level, width >> level];
-        tally.conv2d(input, channels(0), 7, 1, sides(0));
+        tally.conv2d(input, channels(0), settings.ends, 1, sides(0));
         for i in 0..HALVINGS {
             tally.conv2d(channels(i), channels(i + 1), 3, 2, sides(i + 1));
             tally.conv2d(channels(i + 1), channels(i), 3, 1, sides(i + 1));
@@ -103,7 +137,7 @@ impl ResnetGenerator {
             tally.conv2d(channels(HALVINGS), channels(HALVINGS), 3, 1, sides(HALVINGS));
             tally.memory(channels(HALVINGS), sides(HALVINGS));
         }
-        tally.conv2d(channels(0), output, 7, 1, sides(0));
+        tally.conv2d(channels(0), output, settings.ends, 1, sides(0));
         tally
     }
 }

@@ -16,6 +16,8 @@ pub(crate) enum Failure {
     Library(Error),
     /// Flags that make no sense together.
     Usage(String),
+    /// A hub did not give what it was asked for.
+    Hub(String),
     /// It was done, and what came out is not what the user would accept.
     Refused(String),
     /// The user stopped it; what is kept and how to go on.
@@ -51,6 +53,7 @@ impl Failure {
         let (message, code) = match self {
             Self::Library(error @ Error::Config(_)) => (error.to_string(), 2),
             Self::Library(error) => (error.to_string(), 1),
+            Self::Hub(message) => (message, 1),
             Self::Usage(message) => (message, 2),
             Self::Refused(message) => (message, 3),
             Self::Stopped(message) => {

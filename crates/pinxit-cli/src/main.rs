@@ -6,6 +6,7 @@
 mod commands;
 mod failure;
 mod format;
+mod hub;
 mod options;
 mod preview;
 mod progress;

@@ -12,6 +12,7 @@ use pinxit::recipe::DataRecipe;
 use pinxit::watch::Watch;
 
 use crate::failure::{Failure, Outcome};
+use crate::hub;
 use crate::options::Extraction;
 
 /// All pictures of a source.
@@ -46,22 +47,31 @@ pub(crate) fn originals(source: &str, watch: &mut dyn Watch) -> Outcome<Box<dyn 
     Ok(Box::new(Originals::open(source)?))
 }
 
-/// The Inception network if it is asked for or lies where PyTorch keeps it, else one's own.
+/// The Inception network if it is asked for or lies where PyTorch or the hub keeps it, else one's own.
 pub(crate) fn extractor(
     options: &Extraction,
     train: &View,
     device: &Device,
     watch: &mut dyn Watch,
 ) -> Outcome<Box<dyn Extractor>> {
-    match inception(options, device)? {
+    match inception(options, device, watch)? {
         Some(extractor) => Ok(Box::new(extractor)),
         None => own(options, train, device, watch),
     }
 }
 
 /// The Inception network, if it is asked for or found.
-pub(crate) fn inception(options: &Extraction, device: &Device) -> Outcome<Option<InceptionExtractor>> {
-    let found = if options.own { None } else { options.inception.clone().or_else(InceptionExtractor::find) };
+pub(crate) fn inception(
+    options: &Extraction,
+    device: &Device,
+    watch: &mut dyn Watch,
+) -> Outcome<Option<InceptionExtractor>> {
+    let torch = || options.inception.clone().or_else(InceptionExtractor::find);
+    let found = match (options.own, &options.download) {
+        (true, _) => None,
+        (false, None) => torch().or_else(hub::find),
+        (false, Some(place)) => Some(torch().map_or_else(|| hub::fetch(place, watch), Ok)?),
+    };
     let resize: Resize = options.resize.into();
     Ok(found.map(|path| InceptionExtractor::open(&path, resize, device)).transpose()?)
 }

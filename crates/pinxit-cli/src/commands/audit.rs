@@ -47,7 +47,7 @@ struct Features {
     /// The same of the held-out pictures: what chance makes.
     #[serde(skip_serializing_if = "Option::is_none")]
     held_out_authentic: Option<f64>,
-    /// The data-copying test, below -3 where samples copy.
+    /// The data-copying test, below -3 where samples lie nearer to training pictures than held-out ones do.
     #[serde(skip_serializing_if = "Option::is_none")]
     c_t: Option<f64>,
 }
@@ -178,6 +178,22 @@ fn show(report: &AuditReport) -> String {
     text + &format!("\n{HEAD}Most alike{HEAD:#} ({})\n{}", show_path(&report.pictures), table(&rows, NAME))
 }
 
+/// What C_T says. Copies lie nearer to training pictures than new pictures do, and so do typical ones, which lie as near
+/// to held-out pictures.
+fn copying(c_t: f64, tends_to_training: bool) -> &'static str {
+    match c_t {
+        ..-3.0 if tends_to_training => {
+            "samples lie nearer to training pictures than new pictures do, as copies do"
+        }
+        ..-3.0 => {
+            "samples lie nearer to training pictures than new pictures do, but don't tend to them more than to held-out \
+             ones: typical, not copied"
+        }
+        3.0.. => "samples lie farther from training pictures than new pictures do",
+        _ => "samples lie as near to training pictures as new pictures do",
+    }
+}
+
 fn show_path(path: &Path) -> String {
     path.display().to_string()
 }
@@ -225,8 +241,15 @@ fn facts(report: &AuditReport) -> Vec<[String; 2]> {
             features.authentic, features.extractor.name
         ),
     ]);
+    if let Some(share) = audit.toward_training {
+        let says = format!(
+            "{:.0} % of the samples are more like a training picture than any of as many",
+            100.0 * share
+        );
+        rows.push(["tendency".into(), format!("{says} held-out ones (50 % by chance, copies bring it up)")]);
+    }
     if let Some(c_t) = features.c_t {
-        rows.push(["C_T".into(), format!("{c_t:.1} (below -3 copies, about 0 for new pictures)")]);
+        rows.push(["C_T".into(), format!("{c_t:.1}: {}", copying(c_t, audit.tends_to_training()))]);
     }
     let largest = audit.cliques.first().map_or(0, Vec::len);
     rows.push([

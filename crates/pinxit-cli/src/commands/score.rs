@@ -96,7 +96,7 @@ fn score_folder(
     let generated = originals(&target.to_string_lossy(), watch)?;
     let real = originals(against, watch)?;
     let recipe = DataRecipe { source: against.into(), ..DataRecipe::default() };
-    let extractor: Box<dyn Extractor> = match inception(&options.extraction, device)? {
+    let extractor: Box<dyn Extractor> = match inception(&options.extraction, device, watch)? {
         Some(extractor) => Box::new(extractor),
         None => own(&options.extraction, &part(&open(&recipe, watch)?, Split::All, 0.0)?, device, watch)?,
     };

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 
 use super::{Reporting, Working, percent};
+use crate::hub::HubFile;
 
 /// Say how good generated pictures are, by every measure and with what each one took.
 #[derive(Debug, Args)]
@@ -19,6 +20,7 @@ Examples:
   pinxit score runs/photos --count 5000 --out before.json
   pinxit score painted --against photos --inception weights-inception-2015-12-05-6726825d.pth
   pinxit score painted --against photos --inception weights.pth --resize clean
+  pinxit score painted --against photos --download
   pinxit score --compare before.json after.json")]
 pub(crate) struct Score {
     /// What to judge: a run (its folder, or its name below runs/), or a folder of pictures.
@@ -133,18 +135,27 @@ pub(crate) struct Augment {
 #[derive(Debug, Args)]
 pub(crate) struct Extraction {
     /// Weights of the Inception network of 2015-12-05 (.pth of torch-fidelity, or safetensors); looked for
-    /// where PyTorch keeps downloads when not given.
+    /// where PyTorch and the Hugging Face hub keep downloads when not given.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) inception: Option<PathBuf>,
+    /// Fetch these weights from the Hugging Face hub if they are found nowhere (96 MB, checked by SHA-256;
+    /// HF_ENDPOINT and HF_HOME are honoured).
+    #[arg(long, value_name = "OWNER/REPOSITORY/FILE", num_args = 0..=1, require_equals = true, default_missing_value = "", value_parser = hub_file, conflicts_with = "inception")]
+    pub(crate) download: Option<HubFile>,
     /// Learn features from the real pictures even if the Inception network is there.
-    #[arg(long, conflicts_with = "inception")]
+    #[arg(long, conflicts_with_all = ["inception", "download"])]
     pub(crate) own: bool,
     /// Steps to learn features for, where there is no Inception network.
-    #[arg(long, value_name = "STEPS", conflicts_with = "inception", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "STEPS", conflicts_with_all = ["inception", "download"], value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) learn: Option<u32>,
     /// How pictures are brought to the size of the Inception network.
     #[arg(long, value_name = "WAY", value_enum, default_value_t)]
     pub(crate) resize: ResizeWay,
+}
+
+/// A file on the hub; the usual one if none is named.
+fn hub_file(text: &str) -> Result<HubFile, String> {
+    if text.is_empty() { Ok(HubFile::default()) } else { text.parse() }
 }
 
 /// A part of a run's pictures.

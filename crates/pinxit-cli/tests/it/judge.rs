@@ -1,8 +1,9 @@
 //! `pinxit score`, `pinxit audit` and `pinxit augment` from the outside.
 
 use std::fs;
+use std::net::TcpListener;
 
-use crate::program::{Place, short_run};
+use crate::program::{Ended, Place, short_run};
 
 #[test]
 fn scores_say_what_they_took_and_compare_only_with_their_like() {
@@ -52,6 +53,31 @@ fn what_cannot_be_scored_is_said() {
     place
         .pinxit(&["score", "empty", "--against", "builtin:digits", "--own", "--learn", "1"])
         .fails(1, &["a.png"]);
+}
+
+/// Weights are looked for on this machine first; what the hub answers is tested beside `hub.rs`.
+#[test]
+fn weights_are_fetched_only_when_asked_for() {
+    let place = Place::new();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let score = |more: &[&str]| {
+        let arguments = ["score", "builtin:digits", "--against", "builtin:digits"];
+        let mut command = place.command(&[&arguments[..], more].concat());
+        command.env("HF_ENDPOINT", format!("http://{free}/")).env("HF_HOME", place.path().join("hf"));
+        Ended(command.env("TORCH_HOME", place.path().join("torch")).output().unwrap())
+    };
+    score(&["--download"]).fails(1, &["toshas/torch-fidelity", "HF_ENDPOINT", "--inception"]);
+    score(&["--download=someone/else/weights.pth"]).fails(1, &["/someone/else/resolve/main/weights.pth"]);
+    score(&["--download=weights.pth"]).fails(2, &["OWNER/REPOSITORY/FILE"]);
+    score(&["--download", "--own"]).fails(2, &["cannot be used with"]);
+    let kept = place.path().join("hf/hub/models--toshas--torch-fidelity");
+    fs::create_dir_all(kept.join("refs")).unwrap();
+    fs::create_dir_all(kept.join("snapshots/abc")).unwrap();
+    fs::write(kept.join("refs/main"), "abc").unwrap();
+    let file = kept.join("snapshots/abc/weights-inception-2015-12-05-6726825d.pth");
+    fs::write(&file, "damaged").unwrap();
+    score(&["--download"]).fails(1, &[&file.display().to_string(), "remove it"]);
+    score(&[]).fails(1, &[&file.display().to_string(), "neither"]);
 }
 
 #[test]

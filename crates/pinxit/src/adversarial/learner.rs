@@ -6,7 +6,7 @@ use super::augment::{self, DiffAugment};
 use super::knobs::Settings;
 use super::model::GanModel;
 use super::nets::Pair;
-use super::player::{Bill, Player};
+use super::player::{Bill, Player, load_both, save_both};
 use super::{Condition, Discriminator, Generator, Verdict};
 use crate::checkpoint::Snapshot;
 use crate::data::{Batch, ImageShape};
@@ -290,12 +290,11 @@ impl<P: Pair> Learner for GanLearner<P> {
 
     fn save(&self, to: &mut Snapshot) -> Result<()> {
         self.model.save(to)?;
-        self.g.save("g", to)?;
-        self.d.save("d", to)
+        save_both(&self.g, &self.d, to)
     }
 
     fn load(&mut self, from: &Snapshot) -> Result<()> {
-        let (g, d) = (self.g.loaded("g", from)?, self.d.loaded("d", from)?);
+        let (g, d) = load_both(&self.g, &self.d, from)?;
         self.model.load(from)?;
         (self.g, self.d) = (g, d);
         Ok(())

@@ -83,6 +83,27 @@ impl<M: Module> Player<M> {
     }
 }
 
+/// Writes both players of a game.
+///
+/// # Errors
+/// If a tensor can't be read from its device.
+pub(crate) fn save_both<G: Module, D: Module>(g: &Player<G>, d: &Player<D>, to: &mut Snapshot) -> Result<()> {
+    g.save("g", to)?;
+    d.save("d", to)
+}
+
+/// Both players that [`save_both`] wrote, so that none changes unless both can.
+///
+/// # Errors
+/// If a tensor is missing, unknown or of another shape.
+pub(crate) fn load_both<G: Module, D: Module>(
+    g: &Player<G>,
+    d: &Player<D>,
+    from: &Snapshot,
+) -> Result<(Player<G>, Player<D>)> {
+    Ok((g.loaded("g", from)?, d.loaded("d", from)?))
+}
+
 fn scalar(value: Tensor<1>) -> f64 {
     f64::from(value.into_scalar::<f32>())
 }

@@ -22,7 +22,7 @@ use crate::files;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const MAGIC: &[u8] = b"PINXITpx";
 /// Raised whenever the layout, or what decoding does to a picture, changes.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 const PROLOGUE: usize = 64;
 const WRITING: &str = "writing the picture cache (set PINXIT_CACHE to a folder with room)";
 

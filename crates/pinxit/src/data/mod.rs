@@ -26,6 +26,7 @@ pub(crate) mod decode;
 mod find;
 mod folder;
 mod idx;
+mod jpeg;
 pub mod loader;
 mod originals;
 pub mod pairs;

@@ -73,7 +73,7 @@ impl Judgement {
 /// The verdict on a run of `steps` steps; `None` before the first judgement.
 ///
 /// The best step is the one with the least distance among those that don't copy. A run is done when
-/// it copies in two judgements running, or when nothing got better for a while.
+/// it copies in two judgements running, or when nothing got better for a while; not while its newest step is the best.
 pub fn verdict(history: &[Judgement]) -> Option<Verdict> {
     let last = history.last()?;
     let honest = history.iter().filter(|judgement| !judgement.copies_too_much());
@@ -102,6 +102,14 @@ pub fn verdict(history: &[Judgement]) -> Option<Verdict> {
         let sentence = format!(
             "still improving: FD fell {:.0} % over the last {} steps",
             100.0 * fall,
+            thousands(last.step - first.step)
+        );
+        return Some(Verdict { sentence, best: best.step, done: false });
+    }
+    if best.step == last.step {
+        let sentence = format!(
+            "hardly improving: FD fell {:.1} % over the last {} steps",
+            100.0 * fall.max(0.0),
             thousands(last.step - first.step)
         );
         return Some(Verdict { sentence, best: best.step, done: false });
@@ -249,6 +257,14 @@ mod tests {
             "stopped improving: best is step 5,000".replace("improving", "improving 5 minutes ago")
         );
         assert!(said.done);
+    }
+
+    #[test]
+    fn a_run_whose_newest_step_is_its_best_has_not_stopped() {
+        let history = run(&[90.0, 50.0, 51.0, 50.5, 52.0, 49.5], &[0; 6]);
+        let said = verdict(&history).unwrap();
+        assert_eq!(said.sentence, "hardly improving: FD fell 1.0 % over the last 4,000 steps");
+        assert_eq!((said.best, said.done), (6000, false));
     }
 
     #[test]

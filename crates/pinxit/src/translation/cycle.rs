@@ -9,7 +9,7 @@ use super::nets::{Generator, PatchDiscriminator};
 use super::pool::Pool;
 use super::sides;
 use crate::adversarial::learner::mode;
-use crate::adversarial::player::{Bill, Player};
+use crate::adversarial::player::{Bill, Player, load_both, save_both};
 use crate::checkpoint::Snapshot;
 use crate::data::Batch;
 use crate::error::{Error, Result};
@@ -186,14 +186,13 @@ impl Learner for CycleLearner {
 
     fn save(&self, to: &mut Snapshot) -> Result<()> {
         self.model.network.save("model", to)?;
-        self.g.save("g", to)?;
-        self.d.save("d", to)?;
+        save_both(&self.g, &self.d, to)?;
         self.pools.iter().zip(POOLS).for_each(|(pool, name)| pool.save(name, to));
         Ok(())
     }
 
     fn load(&mut self, from: &Snapshot) -> Result<()> {
-        let (g, d) = (self.g.loaded("g", from)?, self.d.loaded("d", from)?);
+        let (g, d) = load_both(&self.g, &self.d, from)?;
         let [y, x] = &self.pools;
         let pools = [y.loaded(POOLS[0], from)?, x.loaded(POOLS[1], from)?];
         self.model.load(from)?;

@@ -7,7 +7,7 @@ use super::model::{Painters, TranslationModel};
 use super::nets::PatchDiscriminator;
 use super::sides;
 use crate::adversarial::learner::mode;
-use crate::adversarial::player::{Bill, Player};
+use crate::adversarial::player::{Bill, Player, load_both, save_both};
 use crate::checkpoint::Snapshot;
 use crate::data::Batch;
 use crate::error::Result;
@@ -98,12 +98,11 @@ impl Learner for PairedLearner {
 
     fn save(&self, to: &mut Snapshot) -> Result<()> {
         self.model.network.save("model", to)?;
-        self.g.save("g", to)?;
-        self.d.save("d", to)
+        save_both(&self.g, &self.d, to)
     }
 
     fn load(&mut self, from: &Snapshot) -> Result<()> {
-        let (g, d) = (self.g.loaded("g", from)?, self.d.loaded("d", from)?);
+        let (g, d) = load_both(&self.g, &self.d, from)?;
         self.model.load(from)?;
         (self.g, self.d) = (g, d);
         Ok(())

@@ -8,6 +8,7 @@ use pinxit::families;
 use pinxit::model::{Learner, Losses, Step};
 use pinxit::recipe::Recipe;
 
+use crate::games;
 use crate::golden::{Golden, distance};
 
 const CASES: [&str; 11] = [
@@ -34,19 +35,10 @@ impl Case {
     /// A learner of the case with the weights of its golden file.
     fn new(name: &str) -> Self {
         let golden = Golden::read(&format!("gan_{name}"));
-        let mut recipe = Recipe {
-            family: golden.note("family").as_str().unwrap().into(),
-            model: toml::Table::try_from(golden.note("settings")).unwrap(),
-            ..Recipe::default()
-        };
+        let mut recipe = games::recipe(&golden);
         recipe.model.insert("augment".into(), toml::Value::Array(vec![]));
-        recipe.train.lr = golden.note("lr").as_f64();
         recipe.train.batch = Some(golden.array("labels").values.len());
-        recipe.train.clip = 0.0;
-        let family = families::find(&recipe.family).unwrap();
-        (family.resolve)(&mut recipe, &facts(), None).unwrap();
-        let mut learner = (family.learner)(&recipe, &facts(), &Device::flex()).unwrap();
-        learner.load(&before(&golden)).unwrap();
+        let learner = games::learner(&mut recipe, &facts(), &games::before(&golden));
         Self { golden, recipe, learner }
     }
 
@@ -60,9 +52,7 @@ impl Case {
     }
 
     fn snapshot(&self) -> Snapshot {
-        let mut snapshot = Snapshot::default();
-        self.learner.save(&mut snapshot).unwrap();
-        snapshot
+        games::saved(&*self.learner)
     }
 }
 
@@ -80,17 +70,6 @@ fn batch(golden: &Golden) -> Batch {
     let labels: Vec<u32> = golden.array("labels").values.iter().map(|&label| label as u32).collect();
     let ids = (0..labels.len() as u32).collect();
     Batch { images: golden.tensor("images", &Device::flex()), ids, labels, offset: 0, inputs: None }
-}
-
-/// The state of a learner that has the golden file's weights and has taken no step.
-fn before(golden: &Golden) -> Snapshot {
-    let mut snapshot = Snapshot::default();
-    for player in ["g", "d"] {
-        snapshot.add_part(&format!("train/{player}/"), golden.under(player));
-        snapshot.notes.insert(format!("adam/{player}/steps"), "0".into());
-    }
-    snapshot.add_part("model/", golden.under("g"));
-    snapshot
 }
 
 fn assert_close(found: &Array, expected: &Array, limit: f32, what: &str) {

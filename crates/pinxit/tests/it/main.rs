@@ -11,6 +11,7 @@ mod data;
 mod demo;
 mod diffusion;
 mod editing;
+mod games;
 mod gan_figures;
 mod gans;
 mod golden;

@@ -20,6 +20,7 @@ use pinxit::translate::{TranslateOptions, TranslatePlan};
 use pinxit::watch::{Unwatched, Watch};
 use tempfile::TempDir;
 
+use crate::games;
 use crate::golden::{Golden, distance};
 
 const CASES: [&str; 5] = ["pix2pix", "cyclegan", "srgan", "srgan_features", "style"];
@@ -35,28 +36,16 @@ impl Case {
     /// The learner of `oracle/translation.py`, before its step.
     fn new(name: &str) -> Self {
         let golden = Golden::read(&format!("translation_{name}"));
-        let mut recipe = Recipe {
-            family: golden.note("family").as_str().unwrap().into(),
-            model: toml::Table::try_from(golden.note("settings")).unwrap(),
-            ..Recipe::default()
-        };
-        recipe.train.lr = golden.note("lr").as_f64();
-        recipe.train.clip = 0.0;
         let folder = tempfile::tempdir().unwrap();
+        let mut recipe = games::recipe(&golden);
         for (knob, path) in named_files(&golden, folder.path()) {
             recipe.model.insert(knob.into(), path.to_string_lossy().into_owned().into());
         }
-        let family = families::find(&recipe.family).unwrap();
         let facts = facts(&golden);
-        (family.resolve)(&mut recipe, &facts, None).unwrap();
-        let mut learner = (family.learner)(&recipe, &facts, &Device::flex()).unwrap();
-        let mut before = before(&golden);
-        learner.begin(&*sprites(1), &mut Unwatched).unwrap();
-        let mut begun = Snapshot::default();
-        learner.save(&mut begun).unwrap();
+        let (mut begun, mut before) = (begun(recipe.clone(), &facts), before(&golden));
         begun.tensors.append(&mut before.tensors);
         begun.notes.append(&mut before.notes);
-        learner.load(&begun).unwrap();
+        let learner = games::learner(&mut recipe, &facts, &begun);
         Self { golden, learner, _folder: folder }
     }
 
@@ -69,10 +58,17 @@ impl Case {
     }
 
     fn snapshot(&self) -> Snapshot {
-        let mut snapshot = Snapshot::default();
-        self.learner.save(&mut snapshot).unwrap();
-        snapshot
+        games::saved(&*self.learner)
     }
+}
+
+/// What a learner has found out before its first step.
+fn begun(mut recipe: Recipe, facts: &DataFacts) -> Snapshot {
+    let family = families::find(&recipe.family).unwrap();
+    (family.resolve)(&mut recipe, facts, None).unwrap();
+    let mut learner = (family.learner)(&recipe, facts, &Device::flex()).unwrap();
+    learner.begin(&*sprites(1), &mut Unwatched).unwrap();
+    games::saved(&*learner)
 }
 
 /// The files that a golden file holds, by the knob that names each: weights of a loss network, a style picture.
@@ -109,17 +105,12 @@ fn facts(golden: &Golden) -> DataFacts {
     }
 }
 
-/// The state of a learner that has the golden file's weights and has taken no step.
+/// The state of a learner that has the golden file's weights, has taken no step and remembers no picture.
 fn before(golden: &Golden) -> Snapshot {
-    let mut snapshot = Snapshot::default();
-    for player in ["g", "d"] {
-        snapshot.add_part(&format!("train/{player}/"), golden.under(player));
-        snapshot.notes.insert(format!("adam/{player}/steps"), "0".into());
-    }
+    let mut snapshot = games::before(golden);
     for pool in ["pool/y", "pool/x"] {
         snapshot.tensors.insert(pool.into(), Array { shape: vec![0, 0], values: vec![] });
     }
-    snapshot.add_part("model/", golden.under("g"));
     snapshot
 }
 

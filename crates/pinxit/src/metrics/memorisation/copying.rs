@@ -19,7 +19,11 @@ const ROUNDS: usize = 50;
 /// `C_T` of Meehan et al. 2020, "A non-parametric test to detect data-copying in generative models"
 /// (section 4.2): the rank test of distances to the training rows, samples against held-out rows, in
 /// each cell of the feature space, weighted by the held-out rows of the cells. Below about -3 the
-/// samples copy, above 3 they keep farther away than new data does.
+/// samples lie nearer to the training set than new data does, above 3 farther from it. Copies do so, and so do pictures
+/// more typical than data (low temperature, strong guidance), which are near to everything; [`Audit::toward_training`]
+/// tells them apart.
+///
+/// [`Audit::toward_training`]: super::Audit::toward_training
 ///
 /// # Errors
 /// [`Error::Config`] if the widths differ or no cell holds 20 samples and 20 held-out rows.

@@ -7,6 +7,8 @@ mod copying;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Ordering;
+
 use serde::Serialize;
 
 pub use copying::copying_score;
@@ -70,12 +72,25 @@ pub struct Audit {
     pub held_out_copies: usize,
     /// Whether samples are nearer to training pictures than held-out pictures are; `None` without a control.
     pub nearer: Option<RankTest>,
+    /// Share of the samples, 0 to 1, that are more like a training picture than like any of as many held-out ones
+    /// (Platzer and Reutterer 2021, "Holdout-based empirical assessment of mixed-type synthetic data", section 3.3):
+    /// half for a model that doesn't copy, however typical its pictures are; `None` without a control.
+    pub toward_training: Option<f64>,
     /// Groups of samples that are copies of each other, each by its numbers, largest first.
     pub cliques: Vec<Vec<usize>>,
     /// Groups of training pictures that are copies of each other.
     pub train_duplicates: Vec<Vec<usize>>,
     /// The samples that are most like a training picture, copies or not, nearest first.
     pub nearest: Vec<Pair>,
+}
+
+impl Audit {
+    /// Whether samples tend to training pictures more than chance explains: by three standard deviations of as many
+    /// coin tosses as there are pictures in the smallest set.
+    pub fn tends_to_training(&self) -> bool {
+        let tosses = self.samples.min(self.held_out).min(self.train) as f64;
+        self.toward_training.is_some_and(|share| share > 0.5 + 1.5 / tosses.sqrt())
+    }
 }
 
 /// Pairs that are shown.
@@ -98,6 +113,7 @@ pub fn audit(suspects: &Suspects, watch: &mut dyn Watch) -> Result<Audit> {
         true => Vec::new(),
         false => train.most_alike(&Gallery::new(suspects.held_out)?, false)?,
     };
+    let toward_training = toward_training(suspects, &samples)?;
     stage(1)?;
     let pair = |(sample, found): (usize, &Match)| Pair {
         sample,
@@ -121,11 +137,35 @@ pub fn audit(suspects: &Suspects, watch: &mut dyn Watch) -> Result<Audit> {
         limit: COPY_RATIO,
         held_out_copies: control.iter().filter(|found| is_copy(found)).count(),
         nearer: rank_test(&distances(&found), &distances(&control)),
+        toward_training,
         cliques,
         train_duplicates,
         copies: pairs.iter().filter(|(_, is_copy)| *is_copy).map(|(pair, _)| pair.clone()).collect(),
         nearest: pairs.into_iter().take(SHOWN).map(|(pair, _)| pair).collect(),
     })
+}
+
+/// [`Audit::toward_training`]; samples that are like both count half.
+fn toward_training(suspects: &Suspects, samples: &Gallery) -> Result<Option<f64>> {
+    let [train, held_out] = [suspects.train, suspects.held_out];
+    let count = train.len().min(held_out.len());
+    if count == 0 {
+        return Ok(None);
+    }
+    let found = |set: &[Picture]| -> Result<Vec<Match>> {
+        // Evenly spread, because sets are often sorted by class.
+        let some: Vec<Picture> = (0..count).map(|i| set[i * set.len() / count].clone()).collect();
+        Gallery::new(&some)?.most_alike(samples, false)
+    };
+    let pairs = found(train)?.into_iter().zip(found(held_out)?);
+    let sum: f64 = pairs
+        .map(|(train, held_out)| match train.distance.total_cmp(&held_out.distance) {
+            Ordering::Less => 1.0,
+            Ordering::Equal => 0.5,
+            Ordering::Greater => 0.0,
+        })
+        .sum();
+    Ok(Some(sum / samples.len() as f64))
 }
 
 /// Which of the samples copy a training picture, by the rule of [`audit`] and without the rest of it.

@@ -76,8 +76,9 @@ fn planted(name: &str) {
         found.held_out_copies
     );
     let new = Suspects { samples: &honest[..300], train: &train, held_out: &held_out[..300] };
-    let nearer = audit(&new, &mut Unwatched).unwrap().nearer.unwrap();
-    assert!(nearer.p_smaller > 1e-3, "{name}: {nearer:?}");
+    let cleared = audit(&new, &mut Unwatched).unwrap();
+    assert!(cleared.nearer.unwrap().p_smaller > 1e-3, "{name}: {:?}", cleared.nearer);
+    assert!(!cleared.tends_to_training(), "{name}: {:?}", cleared.toward_training);
 }
 
 #[test]
@@ -116,6 +117,43 @@ fn held_out_digits_are_cleared() {
     let found =
         audit(&Suspects { samples: &test, train: &train, held_out: &validation }, &mut Unwatched).unwrap();
     assert!(found.copies.len() <= 1, "{} copies", found.copies.len());
+}
+
+/// Pictures that are blurred are nearer to everything: that is no copying. Copies with noise, too far off to be
+/// called copies, are nearer to what they copy.
+#[test]
+fn typical_pictures_are_told_from_copies() {
+    let (train, honest, held_out) = (set("glyphs", 600, 1), set("glyphs", 300, 2), set("glyphs", 300, 3));
+    let blur = |picture: &Picture| {
+        let ImageShape { channels, height, width } = picture.shape;
+        let at = |y: usize, x: usize, c: usize| f64::from(picture.pixels[(y * width + x) * channels + c]);
+        change(picture, |y, x, c| {
+            let rows = y.saturating_sub(1)..(y + 2).min(height);
+            let (mut sum, mut count) = (0.0, 0.0);
+            for y in rows {
+                for x in x.saturating_sub(1)..(x + 2).min(width) {
+                    (sum, count) = (sum + at(y, x, c), count + 1.0);
+                }
+            }
+            sum / count
+        })
+    };
+    let mut rng = Rng::new(1, Purpose::Picture, 5, 5);
+    let mut noisy = |picture: &Picture| {
+        let ImageShape { channels, width, .. } = picture.shape;
+        change(picture, |y, x, c| {
+            f64::from(picture.pixels[(y * width + x) * channels + c]) + 60.0 * f64::from(rng.normal())
+        })
+    };
+    let tends = |samples: &[Picture]| {
+        let found =
+            audit(&Suspects { samples, train: &train[..300], held_out: &held_out }, &mut Unwatched).unwrap();
+        (found.tends_to_training(), found.toward_training)
+    };
+    let typical: Vec<Picture> = honest.iter().map(blur).collect();
+    let copied: Vec<Picture> = train[..300].iter().map(&mut noisy).collect();
+    assert!(!tends(&typical).0, "{:?}", tends(&typical));
+    assert!(tends(&copied).0, "{:?}", tends(&copied));
 }
 
 /// A model that paints one picture, and training data with a double, are told apart.

@@ -32,11 +32,16 @@ pub(crate) fn before(golden: &Golden) -> Snapshot {
     snapshot
 }
 
-/// The learner of `recipe`, which is resolved, in the state `before`.
-pub(crate) fn learner(recipe: &mut Recipe, facts: &DataFacts, before: &Snapshot) -> Box<dyn Learner> {
+/// A new learner of `recipe`, which is resolved.
+pub(crate) fn fresh(recipe: &mut Recipe, facts: &DataFacts) -> Box<dyn Learner> {
     let family = families::find(&recipe.family).unwrap();
     (family.resolve)(recipe, facts, None).unwrap();
-    let mut learner = (family.learner)(recipe, facts, &Device::flex()).unwrap();
+    (family.learner)(recipe, facts, &Device::flex()).unwrap()
+}
+
+/// The learner of `recipe`, which is resolved, in the state `before`.
+pub(crate) fn learner(recipe: &mut Recipe, facts: &DataFacts, before: &Snapshot) -> Box<dyn Learner> {
+    let mut learner = fresh(recipe, facts);
     learner.load(before).unwrap();
     learner
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 use pinxit::checkpoint::{Array, Snapshot};
 use pinxit::data::{self, Batch, DataFacts, Dataset, ImageShape, InputFacts};
-use pinxit::families;
 use pinxit::image_io::{self, Overwrite};
 use pinxit::metrics::translation;
 use pinxit::model::{Learner, Losses, Step};
@@ -41,11 +40,12 @@ impl Case {
         for (knob, path) in named_files(&golden, folder.path()) {
             recipe.model.insert(knob.into(), path.to_string_lossy().into_owned().into());
         }
-        let facts = facts(&golden);
-        let (mut begun, mut before) = (begun(recipe.clone(), &facts), before(&golden));
+        let mut learner = games::fresh(&mut recipe, &facts(&golden));
+        learner.begin(&*sprites(1), &mut Unwatched).unwrap();
+        let (mut begun, mut before) = (games::saved(&*learner), before(&golden));
         begun.tensors.append(&mut before.tensors);
         begun.notes.append(&mut before.notes);
-        let learner = games::learner(&mut recipe, &facts, &begun);
+        learner.load(&begun).unwrap();
         Self { golden, learner, _folder: folder }
     }
 
@@ -60,15 +60,6 @@ impl Case {
     fn snapshot(&self) -> Snapshot {
         games::saved(&*self.learner)
     }
-}
-
-/// What a learner has found out before its first step.
-fn begun(mut recipe: Recipe, facts: &DataFacts) -> Snapshot {
-    let family = families::find(&recipe.family).unwrap();
-    (family.resolve)(&mut recipe, facts, None).unwrap();
-    let mut learner = (family.learner)(&recipe, facts, &Device::flex()).unwrap();
-    learner.begin(&*sprites(1), &mut Unwatched).unwrap();
-    games::saved(&*learner)
 }
 
 /// The files that a golden file holds, by the knob that names each: weights of a loss network, a style picture.

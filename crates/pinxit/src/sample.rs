@@ -65,7 +65,7 @@ impl Trained {
     ///
     /// # Errors
     /// [`Error::Config`] for a knob that the family has no use for, by name.
-    pub(crate) fn sample_table(&self, knobs: &toml::Table) -> Result<toml::Table> {
+    pub fn sample_table(&self, knobs: &toml::Table) -> Result<toml::Table> {
         let mut recipe = self.recipe.clone();
         for (name, value) in knobs {
             if !self.family.sample_knobs.iter().any(|knob| knob.name == name) {

@@ -59,8 +59,10 @@ pub(crate) fn run(options: &Translate) -> Outcome {
             (None, None) => Anew::All,
         },
     };
+    let Some(out) = &options.out else {
+        return judge(options, &trained, trained.sample_table(&as_typed.knobs)?);
+    };
     let plan = TranslatePlan::new(&trained, &as_typed)?;
-    let Some(out) = &options.out else { return judge(options, &trained, &plan) };
     let mut report = TranslateReport {
         run: run.folder().into(),
         step: trained.step,
@@ -100,14 +102,14 @@ struct JudgeReport {
 }
 
 /// How near the run's own held-out pictures come to the truth.
-fn judge(options: &Translate, trained: &Trained, plan: &TranslatePlan) -> Outcome {
+fn judge(options: &Translate, trained: &Trained, sample: toml::Table) -> Outcome {
     if let Some(path) = &options.grid {
         settings::prepare_sheet("--grid", path)?;
     }
     let mut progress = Progress::new(options.working.quiet);
     let all = crate::real::open(&trained.recipe.data, &mut progress)?;
     let counts = (options.count as usize, COLUMNS);
-    let score = translation::score(trained, all, &plan.options, counts, &mut progress)?;
+    let score = translation::score(trained, all, &sample, counts, &mut progress)?;
     drop(progress);
     if let Some(path) = &options.grid {
         let columns = score.sheet.first().map_or(1, Vec::len);
@@ -117,7 +119,7 @@ fn judge(options: &Translate, trained: &Trained, plan: &TranslatePlan) -> Outcom
         run: options.run.clone(),
         step: trained.step,
         family: trained.family.name,
-        sample: plan.options.clone(),
+        sample,
         count: score.count,
         scores: score.rows,
         grid: options.grid.clone(),

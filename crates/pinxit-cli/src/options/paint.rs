@@ -103,7 +103,7 @@ pub(crate) struct Translate {
     #[arg(long, value_name = "FILE.png", value_hint = ValueHint::FilePath, requires = "held_out")]
     pub(crate) grid: Option<PathBuf>,
     /// Class of all pictures that come out, by name or number, for models with classes.
-    #[arg(long, short, value_name = "CLASS")]
+    #[arg(long, short, value_name = "CLASS", conflicts_with = "held_out")]
     pub(crate) class: Option<String>,
     /// Seed of the first picture, where something is random; the next ones count on.
     #[arg(long, value_name = "N", default_value_t = 0)]

@@ -69,7 +69,8 @@ pub(crate) fn judge(
     let head = vec![format!("{count} held-out pictures"), "content loss".into(), "style loss".into()];
     let table =
         std::iter::once(head).chain(["model", "what went in"].into_iter().zip(sums).map(line)).collect();
-    [&mut before, &mut after].into_iter().for_each(|row| row.truncate(shown));
+    before.truncate(shown);
+    after.truncate(shown);
     let Some(like) = before.first() else { return Err(Error::config("no picture is held out")) };
     Ok(Repainted { table, sheet: vec![row(goal, like, before.len())?, before, after] })
 }

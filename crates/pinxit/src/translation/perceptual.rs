@@ -41,11 +41,12 @@ pub fn style(made: Tensor<3>, of: Tensor<3>) -> Tensor<1> {
 pub fn total_variation(pictures: Tensor<4>) -> Tensor<1> {
     let dims = pictures.dims();
     let along = |axis: usize| {
-        let length = dims[axis].saturating_sub(1);
-        let (next, this) = (pictures.clone().narrow(axis, dims[axis] - length, length), pictures.clone());
-        (next - this.narrow(axis, 0, length)).square().sum()
+        let part = |start| pictures.clone().narrow(axis, start, dims[axis] - 1);
+        (part(1) - part(0)).square().sum()
     };
-    (along(2) + along(3)).div_scalar(dims.iter().product::<usize>().max(1) as f64)
+    let sums = [2, 3].into_iter().filter(|&axis| dims[axis] > 1).map(along);
+    let sum = sums.reduce(|a, b| a + b).unwrap_or_else(|| Tensor::zeros([1], &pictures.device()));
+    sum.div_scalar(dims.iter().product::<usize>().max(1) as f64)
 }
 
 /// The style of a picture, as a loss network sees it.

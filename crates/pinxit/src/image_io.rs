@@ -264,7 +264,7 @@ fn write_file(path: &Path, bytes: &[u8], overwrite: Overwrite) -> Result<()> {
 /// # Errors
 /// [`Error::Io`] if the file can't be read, [`Error::Data`] if it is no usable picture.
 pub fn read_picture(path: &Path, shape: ImageShape, fit: Fit, background: u8) -> Result<Vec<f32>> {
-    let planes = read_planes(path)?.into_channels(shape.channels, background);
+    let planes = read_planes(path)?.0.into_channels(shape.channels, background);
     Ok(planar(&resize::fit(planes, shape.height, shape.width, fit, background)))
 }
 
@@ -279,7 +279,7 @@ pub fn read_scaled(
     side: usize,
     background: u8,
 ) -> Result<(Vec<f32>, ImageShape)> {
-    let planes = read_planes(path)?.into_channels(channels, background);
+    let planes = read_planes(path)?.0.into_channels(channels, background);
     let longer = planes.height.max(planes.width).max(1);
     let scaled = |length: usize| ((length * side + longer / 2) / longer).max(1);
     let shape = ImageShape { channels, height: scaled(planes.height), width: scaled(planes.width) };
@@ -287,12 +287,15 @@ pub fn read_scaled(
     Ok((planar(&fitted), shape))
 }
 
-fn read_planes(path: &Path) -> Result<Planes<u16>> {
+/// The planes of a picture file, and how many bits a value has there: 8 or 16.
+pub(crate) fn read_planes(path: &Path) -> Result<(Planes<u16>, u32)> {
     let bytes = fs::read(path).map_err(Error::io(path, "reading the picture"))?;
     let decoded = decode::decode(&bytes).map_err(|reason| Error::data(path, reason))?;
-    Planes::<u16>::from_image(&decoded.image).ok_or_else(|| {
+    let planes = Planes::<u16>::from_image(&decoded.image).ok_or_else(|| {
         Error::data(path, "floating-point pictures have no fixed range; save it with 8 or 16 bits")
-    })
+    })?;
+    let color = decoded.header.color;
+    Ok((planes, if color.bytes_per_pixel() > color.channel_count() { 16 } else { 8 }))
 }
 
 /// Levels from 0 to 65,535 as values in `[-1, 1]`.

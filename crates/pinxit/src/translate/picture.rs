@@ -1,11 +1,10 @@
 //! A picture file on its way through a model: what the model doesn't see of it is kept.
 
-use std::fs;
 use std::path::Path;
 
 use super::tiles::Image;
 use crate::data::planes::{Planes, Sample};
-use crate::data::{decode, resize};
+use crate::data::resize;
 use crate::error::{Error, Result};
 use crate::image_io::{self, Overwrite};
 use crate::recipe::Fit;
@@ -30,11 +29,7 @@ impl Original {
     /// # Errors
     /// [`Error::Io`] if the file can't be read, [`Error::Data`] if it is no usable picture.
     pub(super) fn read(path: &Path, channels: usize, background: u8) -> Result<Self> {
-        let bytes = fs::read(path).map_err(Error::io(path, "reading the picture"))?;
-        let decoded = decode::decode(&bytes).map_err(|reason| Error::data(path, reason))?;
-        let mut planes = Planes::<u16>::from_image(&decoded.image).ok_or_else(|| {
-            Error::data(path, "floating-point pictures have no fixed range; save it with 8 or 16 bits")
-        })?;
+        let (mut planes, bits) = image_io::read_planes(path)?;
         let (width, height) = (planes.width, planes.height);
         let sees_alpha = channels.is_multiple_of(2);
         let alpha = if planes.alpha().is_some() && !sees_alpha { planes.planes.pop() } else { None };
@@ -43,11 +38,7 @@ impl Original {
         Ok(Self {
             image: Image { channels, height, width, values },
             alpha: alpha.map(|alpha| Planes { width, height, planes: vec![alpha] }),
-            bits: if decoded.header.color.bytes_per_pixel() > decoded.header.color.channel_count() {
-                16
-            } else {
-                8
-            },
+            bits,
         })
     }
 

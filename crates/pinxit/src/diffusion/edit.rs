@@ -28,6 +28,7 @@ impl Translate for DiffusionModel {
         if self.origin != Origin::Noise {
             return self.make_from(images, request, watch);
         }
+        self.knobs(&request.options)?.refuse_repainting()?;
         let (plan, knobs) = self.edit_plan(&request.options)?;
         let from = knobs.from_class.as_deref().map(|class| find_class(class, &self.classes)).transpose()?;
         // Inversion keeps what the picture is like over the whole way.

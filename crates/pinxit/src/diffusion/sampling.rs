@@ -162,19 +162,24 @@ impl SampleKnobs {
     /// # Errors
     /// [`Error::Config`] naming the knob.
     pub fn refuse_edits(&self) -> Result<()> {
-        let given = [
-            ("strength", self.strength.is_some()),
-            ("from_class", self.from_class.is_some()),
-            ("resample", self.resample.is_some()),
-            ("jump", self.jump.is_some()),
-        ];
-        match given.iter().find(|(_, given)| *given) {
-            None => Ok(()),
-            Some((name, _)) => Err(Error::config(format!(
-                "sample.{name} is for changing a picture (pinxit translate) with a model that paints from seeds; leave it \
-                 away"
-            ))),
-        }
+        let given = [("strength", self.strength.is_some()), ("from_class", self.from_class.is_some())];
+        refuse(
+            &given,
+            "for changing a picture (pinxit translate) with a model that paints from seeds; leave it away",
+        )?;
+        self.refuse_repainting()
+    }
+
+    /// Refuses what is for painting the hidden part of a picture, where nothing is hidden.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the knob.
+    pub fn refuse_repainting(&self) -> Result<()> {
+        let given = [("resample", self.resample.is_some()), ("jump", self.jump.is_some())];
+        refuse(
+            &given,
+            "for painting what a mask hides (pinxit translate --mask or --extend); give one, or leave it away",
+        )
     }
 
     fn sigmas(
@@ -298,6 +303,14 @@ impl Preconditioning {
             }
             Self::Edm { .. } | Self::Flow => (low, high),
         }
+    }
+}
+
+/// Refuses a knob that was given where it has no use.
+fn refuse(knobs: &[(&str, bool)], what_for: &str) -> Result<()> {
+    match knobs.iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some((name, _)) => Err(Error::config(format!("sample.{name} is {what_for}"))),
     }
 }
 

@@ -118,3 +118,15 @@ fn an_inverted_picture_comes_back() {
     });
     assert!(errors[0] < 0.1 && errors[1] < 0.65 * errors[0], "{errors:?}");
 }
+
+#[test]
+fn repainting_without_a_mask_is_refused() {
+    let knobs = |options: &str| toml::from_str::<SampleKnobs>(options).unwrap();
+    for name in ["resample", "jump"] {
+        let error = knobs(&format!("{name} = 2")).refuse_repainting().unwrap_err().to_string();
+        assert!(error.contains(&format!("sample.{name}")) && error.contains("--mask"), "{error}");
+        knobs(&format!("{name} = 2")).refuse_edits().unwrap_err();
+    }
+    knobs("strength = 0.5").refuse_repainting().unwrap();
+    knobs("strength = 0.5").refuse_edits().unwrap_err();
+}

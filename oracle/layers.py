@@ -74,6 +74,8 @@ LOSSES = {
     "bce_real": (lambda x: F.binary_cross_entropy_with_logits(x, torch.ones_like(x)), (30,)),
     "bce_smooth": (lambda x: F.binary_cross_entropy_with_logits(x, torch.full_like(x, 0.1)), (30,)),
     "cross_entropy": (lambda x: F.cross_entropy(x, (torch.arange(24) * 7 % 5).view(2, 3, 4)), (2, 5, 3, 4)),
+    "padded_avg_pool": (lambda x: F.avg_pool2d(x, 3, 1, 1, count_include_pad=False), (2, 3, 5, 6)),
+    "max_pool": (lambda x: F.max_pool2d(x, 3, 2, 1), (2, 3, 7, 6)),
 }
 
 

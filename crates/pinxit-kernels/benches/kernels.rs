@@ -5,11 +5,13 @@
 //! once.
 #![allow(missing_docs)]
 
-use burn::tensor::{Device, Tensor, activation, module, ops::ConvOptions, ops::ConvTransposeOptions};
+use burn::tensor::ops::{AvgPoolOptions, ConvOptions, ConvTransposeOptions, MaxPoolOptions};
+use burn::tensor::{Device, Tensor, activation, module};
 use pinxit_kernels::passes::Convolution;
 use pinxit_kernels::{
-    Activation, AdamStep, Descent, Optimized, activate, adam, attention, conv_transpose2d, conv2d,
-    global_norm, group_norm, lerp, linear, masked_conv2d, set_exact, threads, upsample_nearest2,
+    Activation, AdamStep, Descent, Optimized, Windows, activate, adam, attention, avg_pool2d,
+    conv_transpose2d, conv2d, global_norm, group_norm, lerp, linear, masked_conv2d, max_pool2d, set_exact,
+    threads, upsample_nearest2,
 };
 use std::hint::black_box;
 use std::time::Instant;
@@ -269,6 +271,36 @@ fn others(bench: &Bench) {
     };
     let amount = |passes| Amount::Elements(5 * elements * if passes == 1 { 1 } else { 2 });
     bench.both(&format!("upsample {dims:?}"), amount, dims, upsample_nearest2, burn);
+
+    // The first pooling of the Inception network, and one of its last.
+    let dims = [4, 64, 147, 147];
+    let amount = |_| Amount::Elements(dims.iter().product::<usize>() * 5 / 4);
+    let windows = Windows { size: 3, stride: 2, padding: 0 };
+    let burn = |x| {
+        let options = MaxPoolOptions {
+            kernel_size: [3; 2],
+            stride: [2; 2],
+            padding: [(0, 0); 2],
+            dilation: [1; 2],
+            ceil_mode: false,
+        };
+        module::max_pool2d(x, options)
+    };
+    bench.both(&format!("max pool {dims:?}"), amount, dims, |x| max_pool2d(x, windows), burn);
+    let dims = [16, 768, 17, 17];
+    let amount = |_| Amount::Elements(2 * dims.iter().product::<usize>());
+    let windows = Windows { size: 3, stride: 1, padding: 1 };
+    let burn = |x| {
+        let options = AvgPoolOptions {
+            kernel_size: [3; 2],
+            stride: [1; 2],
+            padding: [(1, 1); 2],
+            count_include_pad: false,
+            ceil_mode: false,
+        };
+        module::avg_pool2d(x, options)
+    };
+    bench.both(&format!("average pool {dims:?}"), amount, dims, |x| avg_pool2d(x, windows), burn);
 
     for [batch, inputs, outputs] in [
         [1024, 1024, 1024],

@@ -38,6 +38,7 @@ pub mod passes;
 pub mod peak;
 mod phases;
 mod pool;
+mod pooling;
 mod recycling;
 mod reduce;
 mod scale_shift;
@@ -68,6 +69,7 @@ pub use losses::{
     weighted_mse_loss,
 };
 pub use map::MappedFile;
+pub use pooling::{Windows, avg_pool2d, max_pool2d};
 pub use recycling::{Recycling, Usage};
 pub use reduce::global_norm;
 pub use scale_shift::{scale_images, scale_shift};

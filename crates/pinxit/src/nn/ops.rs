@@ -3,16 +3,17 @@
 //! On the CPU they are the kernels of `pinxit-kernels`, on a GPU compositions of Burn's operations;
 //! a layer doesn't know.
 
-use burn::tensor::ops::{AvgPoolOptions, PadMode};
-use burn::tensor::{Device, Int, Tensor, TensorData, module};
+use burn::tensor::ops::PadMode;
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use pinxit_kernels as kernels;
 
 pub use pinxit_kernels::{
-    Activation, AdamStep, Descent, Found, Leaf, Optimized, Reduction, activate, adam, add, attention,
-    attention2d, batch_norm, bce_with_logits_each, can_defer, concat_channels, conv_transpose2d, conv2d,
-    deferred, gaussian_kl, global_norm, group_norm, identity, instance_norm, l1_loss, lerp, linear,
-    linear_activation, mix_images, mse_loss, peak, reparameterise, root, scale_images, scale_shift,
-    set_exact, shifted_group_norm, sum_all, sum_pixels, upsample_nearest2, weighted_mse_loss,
+    Activation, AdamStep, Descent, Found, Leaf, Optimized, Reduction, Windows, activate, adam, add,
+    attention, attention2d, avg_pool2d, batch_norm, bce_with_logits_each, can_defer, concat_channels,
+    conv_transpose2d, conv2d, deferred, gaussian_kl, global_norm, group_norm, identity, instance_norm,
+    l1_loss, lerp, linear, linear_activation, max_pool2d, mix_images, mse_loss, peak, reparameterise, root,
+    scale_images, scale_shift, set_exact, shifted_group_norm, sum_all, sum_pixels, upsample_nearest2,
+    weighted_mse_loss,
 };
 
 /// `tanh(a) sigmoid(b)` of the two halves of the channels (van den Oord et al. 2016, "Conditional
@@ -115,19 +116,6 @@ pub fn pixel_shuffle(x: Tensor<4>, r: usize) -> Tensor<4> {
     let [b, c, h, w] = x.dims();
     let c = c / (r * r);
     x.reshape([b, c, r, r, h, w]).permute([0, 1, 4, 2, 5, 3]).reshape([b, c, h * r, w * r])
-}
-
-/// Means of the squares of `size x size` pixels, which must divide the picture:
-/// `[B, C, H, W]` -> `[B, C, H / size, W / size]`.
-pub fn avg_pool2d(x: Tensor<4>, size: usize) -> Tensor<4> {
-    let options = AvgPoolOptions {
-        kernel_size: [size; 2],
-        stride: [size; 2],
-        padding: [(0, 0); 2],
-        count_include_pad: true,
-        ceil_mode: false,
-    };
-    module::avg_pool2d(x, options)
 }
 
 /// Mean of `(x - target)^2` over all elements: `[1]`.

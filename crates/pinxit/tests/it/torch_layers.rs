@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Int, Tensor};
 use pinxit::checkpoint::{Array, Snapshot};
+use pinxit::nn::ops::Windows;
 use pinxit::nn::{
     Activation, Adam, AdamConfig, BatchNorm, Conv2d, ConvTranspose2d, Ema, Init, InstanceNorm2d, LayerNorm,
     Linear, MaskType, MaskedConv2d, Mode, SpectralConv2d, SpectralLinear, Weights, ops, params,
@@ -172,12 +173,15 @@ fn spectral_normalisation_is_that_of_pytorch() {
         .layer(|init| SpectralLinear::new(5, 3, init), |layer, x, mode| layer.forward(x, mode));
 }
 
-/// Oracle: PyTorch's `ReflectionPad2d`, `PixelShuffle` and `AvgPool2d`.
+/// Oracle: PyTorch's `ReflectionPad2d`, `PixelShuffle`, `AvgPool2d` and `MaxPool2d`.
 #[test]
 fn paddings_shuffles_and_pools_are_those_of_pytorch() {
     Case::new("reflection_pad").operation(|x| ops::reflection_pad(x, 2));
     Case::new("pixel_shuffle").operation(|x| ops::pixel_shuffle(x, 2));
-    Case::new("avg_pool").operation(|x| ops::avg_pool2d(x, 2));
+    Case::new("avg_pool").operation(|x| ops::avg_pool2d(x, Windows::tiles(2)));
+    let windows = |stride| Windows { size: 3, stride, padding: 1 };
+    Case::new("padded_avg_pool").operation(|x| ops::avg_pool2d(x, windows(1)));
+    Case::new("max_pool").operation(|x| ops::max_pool2d(x, windows(2)));
 }
 
 /// Oracle: PyTorch's activations.

@@ -197,7 +197,7 @@ impl Discriminator for ModernDiscriminator {
         let mut x = self.input.forward(with_planes(x, condition, self.planes), mode);
         for (i, stage) in self.stages.iter().enumerate() {
             if i > 0 {
-                x = x.linear(|x| ops::avg_pool2d(x, 2));
+                x = x.linear(|x| ops::avg_pool2d(x, ops::Windows::tiles(2)));
             }
             x = stage.forward(x, mode);
         }

@@ -186,7 +186,9 @@ impl DBlock {
     }
 
     pub(super) fn forward(&self, x: Dual<4>, mode: &Mode) -> Dual<4> {
-        let down = |x: Dual<4>| if self.halves { x.linear(|x| ops::avg_pool2d(x, 2)) } else { x };
+        let down = |x: Dual<4>| {
+            if self.halves { x.linear(|x| ops::avg_pool2d(x, ops::Windows::tiles(2))) } else { x }
+        };
         let h = normalise(self.norm_1.as_ref(), x.clone(), mode);
         let h = if self.first { h } else { h.leaky_relu(0.0) };
         let h = normalise(self.norm_2.as_ref(), self.conv_1.forward(h, mode), mode);

@@ -6,11 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions, PadMode};
-use burn::tensor::{Device, Tensor, TensorData, activation, module};
+use burn::tensor::ops::PadMode;
+use burn::tensor::{Device, Tensor, TensorData, activation};
 
 use crate::checkpoint::Array;
-use crate::nn::ops;
+use crate::nn::ops::{self, Windows};
 
 /// Side of the pictures that it takes, in pixels.
 pub(super) const SIDE: usize = 299;
@@ -157,26 +157,9 @@ impl Branch {
 
 impl Pool {
     fn forward(self, x: Tensor<4>) -> Tensor<4> {
-        let kernel_size = [3; 2];
         match self {
-            Self::Average => {
-                let padding = [(1, 1); 2];
-                let options = AvgPoolOptions {
-                    kernel_size,
-                    stride: [1; 2],
-                    padding,
-                    count_include_pad: false,
-                    ceil_mode: false,
-                };
-                module::avg_pool2d(x, options)
-            }
-            Self::Max { stride, padding } => {
-                let (stride, padding, dilation) = ([stride; 2], [(padding, padding); 2], [1; 2]);
-                module::max_pool2d(
-                    x,
-                    MaxPoolOptions { kernel_size, stride, padding, dilation, ceil_mode: false },
-                )
-            }
+            Self::Average => ops::avg_pool2d(x, Windows { size: 3, stride: 1, padding: 1 }),
+            Self::Max { stride, padding } => ops::max_pool2d(x, Windows { size: 3, stride, padding }),
         }
     }
 }

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::ops::MaxPoolOptions;
-use burn::tensor::{Device, Tensor, TensorData, module};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::checkpoint::Array;
-use crate::nn::{Activation, ops};
+use crate::nn::Activation;
+use crate::nn::ops::{self, Windows};
 
 /// Mean and standard deviation of the channels that torchvision's weights were trained with, for levels from 0 to 1.
 const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
@@ -75,7 +75,7 @@ impl Vgg {
         let mut made = Vec::new();
         for (i, block) in self.blocks.iter().take(count).enumerate() {
             if i > 0 {
-                x = halved(x);
+                x = ops::max_pool2d(x, Windows::tiles(2));
             }
             for Conv { weight, bias } in block {
                 x = ops::conv2d(x, weight.clone(), Some(bias.clone()), 1, 1);
@@ -85,18 +85,6 @@ impl Vgg {
         }
         made
     }
-}
-
-/// The largest of two by two pixels; an odd last row or column is left out.
-fn halved(x: Tensor<4>) -> Tensor<4> {
-    let options = MaxPoolOptions {
-        kernel_size: [2; 2],
-        stride: [2; 2],
-        padding: [(0, 0); 2],
-        dilation: [1; 2],
-        ceil_mode: false,
-    };
-    module::max_pool2d(x, options)
 }
 
 fn conv(

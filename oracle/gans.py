@@ -371,12 +371,12 @@ class ModernG(nn.Module):
     def __init__(self, c):
         super().__init__()
         layers = c["g_layers"]
-        side = SIDE >> (len(layers) - 1)
-        self.scales, self.basis = nn.Linear(g_inputs(c), layers[0]), nn.Parameter(torch.zeros(layers[0], side, side))
+        self.side = SIDE >> (len(layers) - 1)
+        self.project = nn.Linear(g_inputs(c), layers[0] * self.side**2)
         self.stages, self.output, self.c = stages(layers), nn.Conv2d(layers[-1], CHANNELS, 1), c
 
     def forward(self, z, y):
-        x = self.basis[None] * self.scales(beside(self.c, z, y))[:, :, None, None]
+        x = self.project(beside(self.c, z, y)).reshape(len(z), -1, self.side, self.side)
         for i, stage in enumerate(self.stages):
             x = stage(double(x) if i else x)
         return self.output(x)

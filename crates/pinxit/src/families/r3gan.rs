@@ -2,7 +2,7 @@
 //! converges, on residual networks without normalisation.
 //!
 //! ```text
-//! G: z [64] -> basis [256, 4, 4] -> blocks -> [128, 8, 8] -> blocks -> ... -> [32, 32, 32] -> blocks -> [C, 32, 32]
+//! G: z [64] -> [256, 4, 4] -> blocks -> [128, 8, 8] -> blocks -> ... -> [32, 32, 32] -> blocks -> [C, 32, 32]
 //! D: x [C, 32, 32] -> [32, 32, 32] -> blocks -> [64, 16, 16] -> ... -> [256, 4, 4] -> blocks -> basis [256] -> 1
 //! ```
 //! at 32x32.

@@ -2,8 +2,12 @@
 //! Modern Baseline GAN" (R3GAN), section 3 and figure 4, in small.
 //!
 //! As there: bottlenecks of 1x1, 3x3 and 1x1 with LeakyReLU, first weights scaled down so that no normalisation is
-//! needed (Zhang et al. 2019, Fixup), a learned basis at the smallest size, no tanh. Not as there: one group of
-//! channels in the 3x3 convolution, whose input is not widened, and nearest instead of bilinear doubling.
+//! needed (Zhang et al. 2019, Fixup), a learned basis at D's smallest size, no tanh. Not as there: one group of
+//! channels in the 3x3 convolution, whose input is not widened, and nearest instead of bilinear doubling. Nor two things
+//! that with tens of channels instead of hundreds leave G with a few kinds of picture (docs/gans.md): there z scales the
+//! channels of a learned basis, here each pixel of the smallest size is a linear function of it; and there the last
+//! convolution of a block begins at 0, with which a D of few blocks is long a linear function of the picture and sees
+//! little but means.
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -18,21 +22,23 @@ use crate::nn::{Init, Linear, Mode, Tally, Weights, ops};
 const BLOCKS: usize = 2;
 /// Slope of the LeakyReLU below 0.
 const SLOPE: f64 = 0.2;
+/// First deviation of what the last convolution of a block makes of inputs of deviation 1.
+const LAST: f64 = 0.5;
 
 /// The pair.
 pub struct Modern;
 
-/// z `[B, latent]` -> a basis `[c_1, H / 2^n, W / 2^n]`, scaled by channel -> blocks, doubling, blocks, ...
-/// -> `[B, c_(n + 1), H, W]` -> `[B, C, H, W]`.
+/// z `[B, latent]` -> `[B, c_1, H / 2^n, W / 2^n]` -> blocks, doubling, blocks, ... -> `[B, c_(n + 1), H, W]`
+/// -> `[B, C, H, W]`.
 #[derive(Module, Debug)]
 pub struct ModernGenerator {
-    scales: Linear,
-    /// `[c_1, H / 2^n, W / 2^n]`.
-    basis: Param<Tensor<3>>,
+    project: Linear,
     stages: Vec<Stage>,
     output: DConv,
     latent: usize,
     inputs: usize,
+    /// `[c_1, H / 2^n, W / 2^n]`.
+    start: [usize; 3],
 }
 
 /// x `[B, C, H, W]` -> `[B, c_1, H, W]` -> blocks, halving, blocks, ... -> `[B, c_(n + 1), H / 2^n, W / 2^n]`
@@ -55,7 +61,7 @@ pub struct Stage {
     blocks: Vec<Block>,
 }
 
-/// `x -> x + conv(act(conv(act(conv(x)))))`, the last of which begins at 0.
+/// `x -> x + conv(act(conv(act(conv(x)))))`.
 #[derive(Module, Debug)]
 pub struct Block {
     conv_1: DConv,
@@ -74,7 +80,8 @@ impl Pair for Modern {
     fn cost(plan: &Plan) -> [Tally; 2] {
         let (mut g, mut d) = (Tally::default(), Tally::default());
         let doublings = plan.g_layers.len() - 1;
-        g.linear(plan.g_input(), plan.g_layers[0], 1);
+        let [height, width] = plan.sides(doublings);
+        g.linear(plan.g_input(), plan.g_layers[0] * height * width, 1);
         for (i, &channels) in plan.g_layers.iter().enumerate() {
             count(&mut g, plan.g_layers[i.saturating_sub(1)], channels, plan.sides(doublings - i));
         }
@@ -99,15 +106,15 @@ fn count(tally: &mut Tally, input: usize, channels: usize, sides: [usize; 2]) {
 
 fn generator(plan: &Plan, init: &mut Init) -> ModernGenerator {
     let doublings = plan.g_layers.len() - 1;
-    let ([first, last], [height, width]) =
-        ([plan.g_layers[0], plan.g_layers[doublings]], plan.sides(doublings));
+    let [height, width] = plan.sides(doublings);
+    let start = [plan.g_layers[0], height, width];
     ModernGenerator {
-        scales: Linear::new(plan.g_input(), first, init),
-        basis: init.normal([first, height, width]),
+        project: Linear::new(plan.g_input(), start.iter().product(), init),
         stages: stages(&plan.g_layers, init),
-        output: linear_conv(last, plan.shape.channels, init),
+        output: linear_conv(plan.g_layers[doublings], plan.shape.channels, init),
         latent: plan.latent,
         inputs: plan.g_input(),
+        start,
     }
 }
 
@@ -145,14 +152,14 @@ fn linear_conv(input: usize, output: usize, init: &mut Init) -> DConv {
 impl Block {
     /// One of `blocks` of the network.
     fn new(channels: usize, blocks: usize, init: &mut Init) -> Self {
-        // Zhang et al. 2019, section 3: with m layers a block, scaled by L^(-1 / (2 m - 2)), the last 0.
+        // Zhang et al. 2019, section 3: with m layers a block, all but the last scaled by L^(-1 / (2 m - 2)).
         let gain = (2.0 / (1.0 + SLOPE * SLOPE)).sqrt() * (blocks as f64).powf(-0.25);
         let mut conv = |kernel: usize, gain: f64| {
             let std = gain / ((channels * kernel * kernel) as f64).sqrt();
             init.with(Weights::Normal(std), |init| DConv::new(channels, channels, kernel, Norm::None, init))
         };
         let (conv_1, conv_2) = (conv(1, gain), conv(3, gain));
-        Self { conv_1, conv_2, conv_3: conv(1, 0.0).without_bias() }
+        Self { conv_1, conv_2, conv_3: conv(1, LAST).without_bias() }
     }
 
     fn forward(&self, x: Dual<4>, mode: &Mode) -> Dual<4> {
@@ -178,10 +185,9 @@ impl Generator for ModernGenerator {
     }
 
     fn paint(&self, z: Tensor<2>, condition: &Condition<'_>, mode: &Mode) -> Tensor<4> {
-        let scales = self.scales.forward(with_class(z, condition, self.inputs));
-        let [pictures, channels] = scales.dims();
-        let mut x =
-            Dual::from(self.basis.val().unsqueeze::<4>() * scales.reshape([pictures, channels, 1, 1]));
+        let x = self.project.forward(with_class(z, condition, self.inputs));
+        let ([pictures, _], [channels, height, width]) = (x.dims(), self.start);
+        let mut x = Dual::from(x.reshape([pictures, channels, height, width]));
         for (i, stage) in self.stages.iter().enumerate() {
             if i > 0 {
                 x = x.linear(ops::upsample_nearest2);

@@ -6,8 +6,7 @@
 //! channels in the 3x3 convolution, whose input is not widened, and nearest instead of bilinear doubling. Nor two things
 //! that with tens of channels instead of hundreds leave G with a few kinds of picture (docs/gans.md): there z scales the
 //! channels of a learned basis, here each pixel of the smallest size is a linear function of it; and there the last
-//! convolution of a block begins at 0, with which a D of few blocks is long a linear function of the picture and sees
-//! little but means.
+//! convolution of a block begins at 0, with which D begins as a linear function of the picture.
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
